@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Blocks as the server stores them, split into extents of one size, within a
+// budget.  Blocks of plain libraries are sealed under the device key; those of
+// encrypted libraries are ciphertext already and kept as they came.
+// Disposable.  Any thread may call any member; readers never wait for a writer,
+// and no read transaction outlives one copy.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "crypto/seal.hpp"
+
+namespace nacre {
+
+class BlockCache {
+ public:
+  enum class Kind { plain, ciphertext };  // plain is sealed
+
+  BlockCache(const std::filesystem::path& dir, SealKey key, std::uint64_t limit);
+  ~BlockCache();
+
+  // The stored size of a block that is here whole.
+  std::optional<std::uint64_t> size(const LibraryId& library, const ObjectId& id);
+
+  // Copies stored bytes [offset, offset + out.size()) of the block.  False where
+  // the block is not here, or an extent of it is damaged (then the block is dropped).
+  bool read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
+            MutableByteView out);
+
+  // Takes a block whose bytes have been checked against `id` by the caller.
+  // Throws nothing: a full disk only costs speed.
+  void put(const LibraryId& library, const ObjectId& id, ByteView stored, Kind kind) noexcept;
+
+  void drop(const LibraryId& library, const ObjectId& id) noexcept;
+  [[nodiscard]] std::uint64_t used() const;  // bytes
+
+ private:
+  struct Store;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace nacre

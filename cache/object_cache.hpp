@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fs objects (and file layouts) that were fetched once, sealed under the device
+// key.  Disposable: what is lost or damaged is fetched again.
+// Any thread may call any member.  get() answers damage with nullopt; put()
+// throws nothing (a full disk only costs speed).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "crypto/seal.hpp"
+
+namespace nacre {
+
+class ObjectCache {
+ public:
+  // Under `dir` (made if missing); at most about `limit` bytes, oldest out first.
+  ObjectCache(const std::filesystem::path& dir, SealKey key, std::uint64_t limit);
+  ~ObjectCache();
+
+  std::optional<Bytes> get(const LibraryId& library, const ObjectId& id);
+  void put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept;
+
+ private:
+  struct Store;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace nacre

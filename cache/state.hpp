@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What must not be lost: unsent changes and the heads they build on.  An
+// ordered map from keys to sealed values in an LMDB environment of its own.
+// Keys are stored in clear: callers put numbers and tag()s in them, never names.
+//
+// Writing has two halves, so that no lock of the caller's is held over I/O:
+// stage() queues changes in the order of the calls and only takes memory;
+// commit() returns when everything up to a ticket is in the environment (a
+// killed process loses nothing of it), many callers sharing one transaction;
+// sync() also brings it to the disk (a power cut loses nothing).
+//
+// Any thread may call any member.  commit() and sync() throw Error{full} when
+// the disk is; what was staged stays staged and is tried again by the next call.
+// Locked against a second process: the constructor throws Error{busy}.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "crypto/seal.hpp"
+
+namespace nacre {
+
+class State {
+ public:
+  struct Change {
+    Bytes key;                   // up to 500 bytes
+    std::optional<Bytes> value;  // plaintext, sealed on the way in; nullopt: erase
+  };
+  using Ticket = std::uint64_t;
+
+  State(const std::filesystem::path& dir, SealKey key);
+  ~State();
+
+  Ticket stage(std::vector<Change> changes);  // all of one call, or none of it
+  void commit(Ticket ticket);
+  void sync();
+
+  // As committed or staged: get() sees what stage() has taken.
+  // Throws Error{corrupt} where a value does not open.
+  std::optional<Bytes> get(ByteView key);
+
+  // Calls `visit` for all committed keys that begin with `prefix`, in order;
+  // opened values.  Used at start, before anything is staged.
+  void scan(ByteView prefix, const std::function<void(ByteView key, ByteView value)>& visit);
+
+  [[nodiscard]] std::array<std::uint8_t, 16> tag(ByteView name) const;
+
+ private:
+  struct Store;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace nacre

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a server offers: libraries, whose objects never change, named by their
+// content, and one head each that moves.  Everything above speaks in these
+// words; everything below speaks HTTP or files.
+//
+// Any thread may call any member at any time; calls block, for a bounded time.
+// Every member may throw Error{unreachable, busy, denied, gone, not_found}.
+// Nothing is handed out that does not match its id: such bytes are
+// Error{corrupt}.  An object that could not be had is an error, never an empty one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "crypto/library_key.hpp"
+#include "remote/objects.hpp"
+
+namespace nacre {
+
+// One line of the account's list of libraries.
+struct LibraryInfo {
+  LibraryId id;
+  std::string name;
+  std::string owner;
+  bool encrypted = false;
+  bool writable = true;
+  std::uint64_t size = 0;   // bytes; 0 where unknown
+  std::int64_t mtime = 0;   // seconds
+  std::optional<ObjectId> head;
+};
+
+struct LibraryHead {
+  LibraryId library;
+  ObjectId head;
+};
+
+struct NewLibrary {
+  LibraryId id;  // chosen by the client, as its magic depends on it
+  std::string name;
+  Encryption encryption;
+};
+
+// An fs object: its inflated JSON text.
+struct FsObject {
+  ObjectId id;
+  Bytes json;
+};
+
+struct Quota {
+  std::uint64_t used = 0;
+  std::optional<std::uint64_t> total;  // nullopt: no limit
+};
+
+class Remote {
+ public:
+  virtual ~Remote() = default;
+
+  // Who we are there: modifier and creator_name of what we write.
+  virtual std::string user() = 0;
+
+  // Whether anything can be written at all (a backup opened as a folder cannot).
+  virtual bool writable() const = 0;
+
+  virtual std::vector<LibraryInfo> libraries() = 0;
+  virtual LibraryInfo create_library(const NewLibrary& library) = 0;
+
+  virtual ObjectId head(const LibraryId& library) = 0;
+  // One request however many; libraries that the server does not name are left out.
+  virtual std::vector<LibraryHead> heads(std::span<const LibraryId> libraries) = 0;
+
+  virtual Commit commit(const LibraryId& library, const ObjectId& id) = 0;
+
+  // All of `ids` (none of them the empty id), in any order, in as few requests
+  // as it takes.  Throws if any is missing.
+  virtual std::vector<FsObject> objects(const LibraryId& library,
+                                        std::span<const ObjectId> ids) = 0;
+
+  // The stored bytes of a block, checked against its id.
+  virtual Bytes block(const LibraryId& library, const ObjectId& id) = 0;
+
+  // The stored sizes of a file's blocks, in order, without fetching them.
+  virtual std::vector<std::uint64_t> block_sizes(const LibraryId& library,
+                                                 const ObjectId& file) = 0;
+
+  // Which of `ids` the server lacks.
+  virtual std::vector<ObjectId> missing_objects(const LibraryId& library,
+                                                std::span<const ObjectId> ids) = 0;
+  virtual std::vector<ObjectId> missing_blocks(const LibraryId& library,
+                                               std::span<const ObjectId> ids) = 0;
+
+  // Sending.  Order of an upload: check_upload, put_commit, put_objects,
+  // missing_blocks + put_block, publish (seafile-in-short, section 5).
+  // check_upload throws Error{read_only} or Error{quota}.
+  virtual void check_upload(const LibraryId& library, std::int64_t added_bytes) = 0;
+  virtual void put_commit(const Commit& commit) = 0;
+  virtual void put_objects(const LibraryId& library, std::span<const FsObject> objects) = 0;
+  virtual void put_block(const LibraryId& library, const ObjectId& id, ByteView stored) = 0;
+
+  // Asks for `commit` (already put) as the head.  Returns the head as it is
+  // then: the commit itself, or the server's merge of it with somebody else's change.
+  virtual ObjectId publish(const LibraryId& library, const ObjectId& commit) = 0;
+
+  virtual Quota quota() = 0;
+};
+
+}  // namespace nacre

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Who may include whom.  Run by ctest; names every line that strays.
+cmake_minimum_required(VERSION 3.25)
+
+set(base   base)
+set(crypto base crypto)
+set(remote base crypto remote)
+set(cache  base crypto cache)
+set(fs     base crypto remote cache fs)
+set(cli    base crypto remote cache fs cli)
+
+# A foreign library, and the files that may know it.
+set(foreign
+  "sodium"  "^crypto/"
+  "curl/"   "^remote/http\\.cpp$"
+  "lmdb"    "^cache/db\\.cpp$"
+  "fuse"    "^fs/(fuse_ops|mount)\\.cpp$"
+  "CLI/"    "^cli/app\\.cpp$")
+
+foreach(layer base crypto remote cache fs cli)
+  file(GLOB_RECURSE files RELATIVE "${ROOT}" "${ROOT}/${layer}/*.[ch]pp")
+  foreach(file IN LISTS files)
+    file(STRINGS "${ROOT}/${file}" lines REGEX "^#include ")
+    foreach(line IN LISTS lines)
+      if(line MATCHES "\"([a-z]+)/")
+        if(NOT CMAKE_MATCH_1 IN_LIST ${layer})
+          message(SEND_ERROR "${file}: ${layer}/ may not include ${CMAKE_MATCH_1}/")
+        endif()
+      endif()
+      foreach(n RANGE 0 8 2)
+        math(EXPR m "${n} + 1")
+        list(GET foreign ${n} library)
+        list(GET foreign ${m} home)
+        if(line MATCHES "<${library}" AND NOT file MATCHES "${home}")
+          message(SEND_ERROR "${file}: ${line} belongs in ${home}")
+        endif()
+      endforeach()
+    endforeach()
+  endforeach()
+endforeach()
