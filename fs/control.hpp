@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How commands reach a running mount: a Unix socket, 0600, in the user's runtime
+// folder, one per mountpoint.  A request is a list of words and at most one
+// secret; the reply an exit status (cli's contract) and a text to print.
+//
+// Wire, version 1, little endian: "NACR", u8 version, u32 count of words,
+// each u32 length + bytes; u32 length + bytes of the secret (0: none).
+// Reply: u8 status, u32 length + bytes.  At most 1 MiB each way.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crypto/secret.hpp"
+
+namespace nacre {
+
+struct ControlRequest {
+  std::vector<std::string> words;  // words[0] is the verb: status, sync, unlock, lock, umount
+  std::optional<Secret> secret;
+};
+
+struct ControlReply {
+  int status = 0;    // exit status for the command
+  std::string text;  // to stdout when status is 0, else the error message to stderr
+};
+
+// Where the socket of `mountpoint` is: <runtime>/nacre/<16 hex of its path's hash>.sock.
+// `runtime` is $XDG_RUNTIME_DIR, or a 0700 folder under /tmp named by uid.
+std::filesystem::path control_path(const std::filesystem::path& mountpoint);
+
+// Serves requests, each on a thread of its own (sync may wait long), until destroyed.
+class ControlServer {
+ public:
+  using Handler = std::function<ControlReply(ControlRequest)>;  // may throw Error
+  ControlServer(const std::filesystem::path& socket, Handler handler);
+  ~ControlServer();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Throws Error{unreachable} where nothing listens, Error{interrupted} after `timeout`.
+ControlReply control_call(const std::filesystem::path& socket, const ControlRequest& request,
+                          std::chrono::seconds timeout);
+
+}  // namespace nacre
