@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Published objects and blocks of a mount's libraries: memory, then cache, then
+// remote, one fetch however many wait for it (single flight).
+//
+// Any thread may call any member; calls may wait for the remote
+// (patience::about_to_wait first) and throw what Remote throws.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "cache/block_cache.hpp"
+#include "cache/object_cache.hpp"
+#include "remote/remote.hpp"
+
+namespace nacre {
+
+class Depot {
+ public:
+  struct Options {
+    std::size_t parsed_entries = 200'000;                      // dirents and block ids kept parsed
+    std::uint64_t block_memory = std::uint64_t{64} << 20U;     // fetched blocks held in memory
+    unsigned fetchers = 8;                                     // block fetches in the background at once
+  };
+
+  Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Options& options);
+  ~Depot();
+
+  [[nodiscard]] Remote& remote() noexcept { return remote_; }
+
+  // The empty id gives an empty directory or file without asking anybody.
+  std::shared_ptr<const Directory> directory(const LibraryId& library, const ObjectId& id);
+  std::shared_ptr<const File> file(const LibraryId& library, const ObjectId& id);
+
+  // Both, if memory or cache has them; never waits for the remote.
+  std::shared_ptr<const Directory> known_directory(const LibraryId& library, const ObjectId& id);
+  std::shared_ptr<const File> known_file(const LibraryId& library, const ObjectId& id);
+
+  // Fetches in packs what is not known yet, so that the calls above find it.
+  void fetch_objects(const LibraryId& library, std::span<const ObjectId> ids);
+
+  // Objects and blocks that this machine made and the remote has taken.
+  void remember(const LibraryId& library, const FsObject& object);
+  void remember_block(const LibraryId& library, const ObjectId& id, ByteView stored,
+                      BlockCache::Kind kind);
+
+  // The checked stored bytes of a block, from memory or the remote, admitted to
+  // the cache on the way.  Ask blocks().read() first where a part is enough.
+  std::shared_ptr<const Bytes> block(const LibraryId& library, const ObjectId& id,
+                                     BlockCache::Kind kind);
+  // The same in the background, for read-ahead; failures are left to the reader.
+  void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);
+
+  [[nodiscard]] BlockCache& blocks() noexcept { return blocks_; }
+
+ private:
+  struct Impl;
+  Remote& remote_;
+  BlockCache& blocks_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nacre
