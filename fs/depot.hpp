@@ -10,8 +10,10 @@
 #include <memory>
 #include <span>
 
+#include "base/guarded.hpp"
 #include "cache/block_cache.hpp"
 #include "cache/object_cache.hpp"
+#include "fs/layout.hpp"
 #include "remote/remote.hpp"
 
 namespace nacre {
@@ -19,9 +21,9 @@ namespace nacre {
 class Depot {
  public:
   struct Options {
-    std::size_t parsed_entries = 200'000;                      // dirents and block ids kept parsed
-    std::uint64_t block_memory = std::uint64_t{64} << 20U;     // fetched blocks held in memory
-    unsigned fetchers = 8;                                     // block fetches in the background at once
+    std::size_t parsed_entries = 200'000;                   // dirents and block ids kept parsed
+    std::uint64_t block_memory = std::uint64_t{64} << 20U;  // fetched blocks held in memory
+    unsigned fetchers = 8;  // block fetches in the background at once
   };
 
   Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Options& options);
@@ -49,15 +51,28 @@ class Depot {
   // the cache on the way.  Ask blocks().read() first where a part is enough.
   std::shared_ptr<const Bytes> block(const LibraryId& library, const ObjectId& id,
                                      BlockCache::Kind kind);
-  // The same in the background, for read-ahead; failures are left to the reader.
+  // The same if memory has it, else null: never waits.
+  std::shared_ptr<const Bytes> held_block(const LibraryId& library, const ObjectId& id);
+  // block() in the background, for read-ahead; failures are left to the reader.
   void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);
 
+  // Where the blocks of a file begin, shared by all its readers.
+  using SharedLayout = std::shared_ptr<Guarded<Layout>>;
+  SharedLayout layout(const LibraryId& library, const ObjectId& file, const File& content,
+                      bool encrypted);
+  // Tells `layout` the stored sizes of the file's blocks, from cache or the remote.
+  void learn_block_sizes(const LibraryId& library, const ObjectId& file, Guarded<Layout>& layout);
+  // Something of it was wrong: whoever reads next learns it anew.
+  void forget_layout(const LibraryId& library, const ObjectId& file);
+
   [[nodiscard]] BlockCache& blocks() noexcept { return blocks_; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
 
  private:
   struct Impl;
   Remote& remote_;
   BlockCache& blocks_;
+  const Options options_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/background.hpp"
+
+#include <utility>
+
+namespace nacre {
+namespace {
+
+constexpr std::uint64_t keeper_bytes = std::uint64_t{32} << 20U;
+constexpr std::size_t most_jobs = 256;
+
+}  // namespace
+
+void Keeper::keep(const ContentId& key, BlockCache::Kind kind,
+                  std::shared_ptr<const Bytes> stored) {
+  const std::lock_guard lock(mutex_);
+  if (bytes_ < keeper_bytes) push({key, kind, std::move(stored)});
+}
+
+void Keeper::keep_patiently(const ContentId& key, BlockCache::Kind kind,
+                            std::shared_ptr<const Bytes> stored, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  if (room_.wait(lock, stop, [this] { return bytes_ < keeper_bytes; })) {
+    push({key, kind, std::move(stored)});
+  }
+}
+
+void Keeper::push(Item item) {
+  bytes_ += item.stored->size();
+  items_.push_back(std::move(item));
+  ready_.notify_one();
+}
+
+void Keeper::run(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (ready_.wait(lock, stop, [this] { return !items_.empty(); })) {
+    Item item = std::move(items_.front());
+    items_.pop_front();
+    lock.unlock();
+    cache_.put(item.key.library, item.key.id, *item.stored, item.kind);
+    const auto size = item.stored->size();
+    item.stored.reset();
+    lock.lock();
+    bytes_ -= size;  // only now: what is being written is held as well
+    room_.notify_all();
+  }
+}
+
+Fetchers::Fetchers(unsigned threads, Fetch fetch) : fetch_(std::move(fetch)) {
+  for (unsigned i = 0; i < threads; ++i) {
+    threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
+  }
+}
+
+Fetchers::~Fetchers() {
+  for (auto& thread : threads_) thread.request_stop();  // all, before the first is waited for
+}
+
+void Fetchers::ask(const Job& job) {
+  const std::lock_guard lock(mutex_);
+  if (jobs_.size() >= most_jobs || !pending_.insert(job.key).second) return;
+  jobs_.push_back(job);
+  ready_.notify_one();
+}
+
+void Fetchers::run(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (ready_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
+    if (stop.stop_requested()) return;
+    const Job job = jobs_.front();
+    jobs_.pop_front();
+    lock.unlock();
+    fetch_(job, stop);
+    lock.lock();
+    pending_.erase(job.key);
+  }
+}
+
+}  // namespace nacre

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/depot.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/log.hpp"
+#include "crypto/hash.hpp"
+#include "fs/background.hpp"
+#include "fs/lru.hpp"
+#include "fs/patience.hpp"
+#include "fs/single_flight.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::size_t pack = 1000;                  // objects asked for at once
+constexpr std::uint64_t layout_blocks = 1'000'000;  // of which the layouts are remembered
+
+using Json = std::shared_ptr<const Bytes>;
+using Sizes = std::shared_ptr<const std::vector<std::uint64_t>>;
+
+// Block sizes are kept among the objects, under a name that no object has.
+ObjectId sizes_id(const ObjectId& file) { return sha1(as_bytes("block sizes of " + file.hex())); }
+
+Bytes write_sizes(const std::vector<std::uint64_t>& sizes) {
+  Bytes bytes;
+  bytes.reserve(sizes.size() * 8);
+  for (const auto size : sizes) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+      bytes.push_back(static_cast<std::uint8_t>(size >> shift));
+    }
+  }
+  return bytes;
+}
+
+std::vector<std::uint64_t> read_sizes(ByteView bytes) {
+  std::vector<std::uint64_t> sizes(bytes.size() / 8);
+  for (std::size_t i = 0; i < sizes.size() * 8; ++i) {
+    sizes[i / 8] |= std::uint64_t{bytes[i]} << (i % 8 * 8);
+  }
+  return sizes;
+}
+
+}  // namespace
+
+struct Depot::Impl {
+  struct Parsed {
+    std::shared_ptr<const Directory> directory;
+    std::shared_ptr<const File> file;
+  };
+
+  Impl(Remote& its_remote, ObjectCache& object_cache, BlockCache& block_cache,
+       const Options& options)
+      : remote(its_remote),
+        objects(object_cache),
+        blocks(block_cache),
+        parsed(options.parsed_entries),
+        held(options.block_memory),
+        layouts(layout_blocks),
+        keeper(block_cache),
+        fetchers(options.fetchers, [this](const Fetchers::Job& job, const std::stop_token& stop) {
+          fetch_ahead(job, stop);
+        }) {}
+
+  std::shared_ptr<const Directory> admit_directory(const ContentId& key, ByteView json) {
+    auto directory = std::make_shared<const Directory>(read_directory(key.id, json));
+    admit(key, {directory, nullptr}, directory->entries.size());
+    return directory;
+  }
+
+  std::shared_ptr<const File> admit_file(const ContentId& key, ByteView json) {
+    auto file = std::make_shared<const File>(read_file(key.id, json));
+    admit(key, {nullptr, file}, file->blocks.size());
+    return file;
+  }
+
+  void admit(const ContentId& key, Parsed object, std::size_t entries) {
+    parsed.with([&](auto& lru) { return lru.put(key, std::move(object), entries + 1); });
+  }
+
+  // Parses an object of unknown kind, if it looks as our own writer's would.  What is wrong
+  // with it is for the one to hear who asks for it.
+  void admit_any(const ContentId& key, ByteView json) {
+    try {
+      if (as_text(json).starts_with("{\"dirents\""))
+        admit_directory(key, json);
+      else if (as_text(json).starts_with("{\"block_ids\""))
+        admit_file(key, json);
+    } catch (const Error& e) {
+      log::debug(e.what());
+    }
+  }
+
+  Json fetch_object(const ContentId& key) {
+    return object_flights.run(key, [&] {
+      if (auto here = objects.get(key.library, key.id)) {  // landed since the caller looked
+        return std::make_shared<const Bytes>(*std::move(here));
+      }
+      auto got = remote.objects(key.library, std::span(&key.id, 1));
+      if (got.size() != 1 || got.front().id != key.id) {
+        throw Error(Errc::corrupt, key.id.hex() + ": the server sent another object");
+      }
+      objects.put(key.library, key.id, got.front().json);
+      return std::make_shared<const Bytes>(std::move(got.front().json));
+    });
+  }
+
+  std::shared_ptr<const Bytes> held_block(const ContentId& key) {
+    return held.with([&](auto& lru) { return lru.get(key); });
+  }
+
+  std::shared_ptr<const Bytes> hold_fetched(const ContentId& key) {
+    auto stored = std::make_shared<const Bytes>(remote.block(key.library, key.id));
+    held.with([&](auto& lru) { return lru.put(key, stored, stored->size()); });
+    return stored;
+  }
+
+  void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) noexcept {
+    try {
+      if (held_block(job.key) || blocks.size(job.key.library, job.key.id)) return;
+      std::shared_ptr<const Bytes> fetched;
+      block_flights.run(job.key, [&] {
+        if (auto here = held_block(job.key)) return here;
+        return fetched = hold_fetched(job.key);
+      });
+      if (fetched) keeper.keep_patiently(job.key, job.kind, std::move(fetched), stop);
+    } catch (const std::exception& e) {
+      log::debug(e.what());  // whoever reads the block will hear it
+    }
+  }
+
+  Remote& remote;
+  ObjectCache& objects;
+  BlockCache& blocks;
+  Guarded<Lru<ContentId, Parsed>> parsed;
+  Guarded<Lru<ContentId, std::shared_ptr<const Bytes>>> held;  // blocks
+  Guarded<Lru<ContentId, SharedLayout>> layouts;
+  SingleFlight<ContentId, Json> object_flights;
+  SingleFlight<ContentId, std::shared_ptr<const Bytes>> block_flights;
+  SingleFlight<ContentId, Sizes> size_flights;
+  Keeper keeper;      // threads, which use all of the above
+  Fetchers fetchers;  // and the keeper
+};
+
+Depot::Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Options& options)
+    : remote_(remote),
+      blocks_(blocks),
+      options_(options),
+      impl_(std::make_unique<Impl>(remote, objects, blocks, options)) {}
+
+Depot::~Depot() = default;
+
+std::shared_ptr<const Directory> Depot::known_directory(const LibraryId& library,
+                                                        const ObjectId& id) {
+  if (id.is_empty()) return std::make_shared<const Directory>();
+  const ContentId key{library, id};
+  if (auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).directory) {
+    return known;
+  }
+  const auto json = impl_->objects.get(library, id);
+  return json ? impl_->admit_directory(key, *json) : nullptr;
+}
+
+std::shared_ptr<const File> Depot::known_file(const LibraryId& library, const ObjectId& id) {
+  if (id.is_empty()) return std::make_shared<const File>();
+  const ContentId key{library, id};
+  if (auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).file) return known;
+  const auto json = impl_->objects.get(library, id);
+  return json ? impl_->admit_file(key, *json) : nullptr;
+}
+
+std::shared_ptr<const Directory> Depot::directory(const LibraryId& library, const ObjectId& id) {
+  if (auto known = known_directory(library, id)) return known;
+  const ContentId key{library, id};
+  const auto json = impl_->fetch_object(key);
+  // Others who waited for the same may have parsed it.
+  auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).directory;
+  return known ? known : impl_->admit_directory(key, *json);
+}
+
+std::shared_ptr<const File> Depot::file(const LibraryId& library, const ObjectId& id) {
+  if (auto known = known_file(library, id)) return known;
+  const ContentId key{library, id};
+  const auto json = impl_->fetch_object(key);
+  auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).file;
+  return known ? known : impl_->admit_file(key, *json);
+}
+
+void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> ids) {
+  using Ticket = SingleFlight<ContentId, Json>::Ticket;
+  std::vector<ObjectId> unknown;
+  for (const auto& id : ids) {
+    if (id.is_empty()) continue;
+    const ContentId key{library, id};
+    const auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); });
+    if (known.directory || known.file) continue;
+    if (const auto json = impl_->objects.get(library, id))
+      impl_->admit_any(key, *json);
+    else
+      unknown.push_back(id);
+  }
+  if (!unknown.empty()) patience::about_to_wait();
+
+  for (std::size_t from = 0; from < unknown.size(); from += pack) {
+    std::unordered_map<ObjectId, Ticket> tickets;  // for what nobody is fetching already
+    std::vector<ObjectId> wanted;
+    for (auto i = from; i < std::min(unknown.size(), from + pack); ++i) {
+      if (auto ticket = impl_->object_flights.begin({library, unknown[i]})) {
+        tickets.emplace(unknown[i], *std::move(ticket));
+        wanted.push_back(unknown[i]);
+      }
+    }
+    if (wanted.empty()) continue;
+    for (auto& object : impl_->remote.objects(library, wanted)) {
+      const auto ticket = tickets.find(object.id);
+      if (ticket == tickets.end()) continue;
+      impl_->objects.put(library, object.id, object.json);
+      const auto json = std::make_shared<const Bytes>(std::move(object.json));
+      impl_->admit_any({library, object.id}, *json);
+      ticket->second.land(json);
+    }
+  }
+}
+
+void Depot::remember(const LibraryId& library, const FsObject& object) {
+  if (object.id.is_empty()) return;
+  impl_->objects.put(library, object.id, object.json);
+  impl_->admit_any({library, object.id}, object.json);
+}
+
+void Depot::remember_block(const LibraryId& library, const ObjectId& id, ByteView stored,
+                           BlockCache::Kind kind) {
+  blocks_.put(library, id, stored, kind);
+}
+
+std::shared_ptr<const Bytes> Depot::held_block(const LibraryId& library, const ObjectId& id) {
+  return impl_->held_block({library, id});
+}
+
+std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const ObjectId& id,
+                                          BlockCache::Kind kind) {
+  const ContentId key{library, id};
+  if (auto here = impl_->held_block(key)) return here;
+  return impl_->block_flights.run(key, [&] {
+    if (auto here = impl_->held_block(key)) return here;  // landed since we looked
+    auto stored = impl_->hold_fetched(key);
+    impl_->keeper.keep(key, kind, stored);
+    return stored;
+  });
+}
+
+void Depot::fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind) {
+  impl_->fetchers.ask({{library, id}, kind});
+}
+
+Depot::SharedLayout Depot::layout(const LibraryId& library, const ObjectId& file,
+                                  const File& content, bool encrypted) {
+  const ContentId key{library, file};
+  if (auto known = impl_->layouts.with([&](auto& lru) { return lru.get(key); })) return known;
+  auto fresh = std::make_shared<Guarded<Layout>>(content.blocks.size(), content.size, encrypted);
+  impl_->layouts.with([&](auto& lru) { return lru.put(key, fresh, content.blocks.size() + 1); });
+  return fresh;
+}
+
+void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
+                              Guarded<Layout>& layout) {
+  const auto tell = [&](const std::vector<std::uint64_t>& sizes) {
+    layout.with([&](Layout& l) { l.set_stored_sizes(sizes); });
+  };
+  const auto name = sizes_id(file);
+  if (const auto kept = impl_->objects.get(library, name); kept && !kept->empty()) {
+    tell(read_sizes(*kept));
+    return;
+  }
+  const auto sizes = impl_->size_flights.run({library, file}, [&] {
+    return std::make_shared<const std::vector<std::uint64_t>>(
+        impl_->remote.block_sizes(library, file));
+  });
+  tell(*sizes);
+  impl_->objects.put(library, name, write_sizes(*sizes));
+}
+
+void Depot::forget_layout(const LibraryId& library, const ObjectId& file) {
+  impl_->layouts.with([&](auto& lru) { return lru.drop({library, file}); });
+  impl_->objects.put(library, sizes_id(file), {});
+}
+
+}  // namespace nacre
