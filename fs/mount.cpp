@@ -1,1 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "fs/mount.hpp"
+
+#include <utility>
+
+#include "fs/control.hpp"
+#include "fs/filesystem.hpp"
+#include "fs/fuse_session.hpp"
+#include "fs/mountpoint.hpp"
+
+namespace nacre {
+
+void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
+  check_mountpoint(plan.mountpoint);  // before anything is asked of the server
+  const SessionOptions options = {.mountpoint = plan.mountpoint,
+                                  .source = plan.source,
+                                  .read_only = plan.read_only,
+                                  .fuse_options = plan.fuse_options,
+                                  .ready = plan.ready ? plan.ready : [] {}};
+  const auto fs = make_filesystem(std::move(plan), std::move(remote));
+
+  // Stops the filesystem before those who call it wait for its answers: a
+  // `sync --wait` ends when it is stopped.
+  struct Stopped {
+    Filesystem& fs;
+    ~Stopped() { fs.stop(); }
+  };
+  FuseSession session(*fs, options);
+  fs->on_unmount([&session] { session.unmount(); });
+  const ControlServer control(control_path(options.mountpoint), [&fs](ControlRequest request) {
+    return fs->control(std::move(request));
+  });
+  fs->start(session.kernel());
+  const Stopped stopped{*fs};
+  session.serve();
+}
+
+}  // namespace nacre

@@ -4,7 +4,14 @@
 // the kernel must not: inside a Hurry, whatever would wait throws WouldBlock
 // instead, and the request is taken up again, from its beginning, by a worker.
 // So operations ask for what they lack before they change anything.
+//
+// A worker's request may be given up by its caller (a signal): the caller has its
+// answer then, and whatever would still wait throws Error{interrupted} instead.
 #pragma once
+
+#include <atomic>
+
+#include "base/error.hpp"
 
 namespace nacre {
 
@@ -12,10 +19,13 @@ struct WouldBlock {};  // not an Error: nothing went wrong
 
 namespace patience {
 inline thread_local bool in_a_hurry = false;
+inline thread_local const std::atomic<bool>* given_up = nullptr;  // of this thread's request
 
 // To be called before every call of a Remote on behalf of a request.
 inline void about_to_wait() {
   if (in_a_hurry) throw WouldBlock{};
+  if (given_up != nullptr && *given_up)
+    throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
 }
 }  // namespace patience
 

@@ -15,7 +15,7 @@ set(foreign
   "sodium"  "^crypto/"
   "curl/"   "^remote/http\\.cpp$"
   "lmdb"    "^cache/db\\.cpp$"
-  "fuse"    "^fs/(fuse_ops|mount)\\.cpp$"
+  "fuse"    "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
   "CLI/"    "^cli/app\\.cpp$")
 
 foreach(layer base crypto remote cache fs cli)

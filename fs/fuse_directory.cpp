@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Open directories: a listing as it was when it was opened or rewound, so that
+// offsets mean the same from page to page.  Offset n is the position after n
+// entries; . and .. are the first two.
+#include <fuse_lowlevel.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/guarded.hpp"
+#include "fs/fuse_ops.hpp"
+#include "fs/fuse_request.hpp"
+
+namespace nacre {
+namespace {
+
+using Entries = std::shared_ptr<const Listing>;
+
+class OpenDirectory {
+ public:
+  explicit OpenDirectory(Entries entries) : state_(State{std::move(entries), false}) {}
+
+  // What a page that begins at `offset` is taken from.
+  Entries entries_at(off_t offset, Ino ino, Filesystem& fs) {
+    const bool rewound = state_.with([&](State& state) { return offset == 0 && state.begun; });
+    auto fresh = rewound ? fs.list(ino) : nullptr;
+    return state_.with([&](State& state) {
+      if (fresh) state.entries = std::move(fresh);
+      state.begun = true;
+      return state.entries;
+    });
+  }
+
+ private:
+  struct State {
+    Entries entries;
+    bool begun;  // a page has been read
+  };
+  Guarded<State> state_;
+};
+using DirectoryHandle = std::shared_ptr<OpenDirectory>;
+
+DirectoryHandle& directory_of(const fuse_file_info* fi) noexcept {
+  return *reinterpret_cast<DirectoryHandle*>(fi->fh);
+}
+
+void opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) noexcept {
+  answer(
+      req,
+      [ino](Filesystem& fs) {
+        return std::make_unique<DirectoryHandle>(std::make_shared<OpenDirectory>(fs.list(ino)));
+      },
+      [fi = *fi](fuse_req_t to, std::unique_ptr<DirectoryHandle>& box) noexcept {
+        auto info = fi;
+        info.fh = reinterpret_cast<std::uint64_t>(box.get());
+        const int rc = fuse_reply_open(to, &info);
+        if (rc == 0) (void)box.release();  // releasedir() will have it
+        return rc;
+      });
+}
+
+void releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) noexcept {
+  const std::unique_ptr<DirectoryHandle> box(&directory_of(fi));
+  fuse_reply_err(req, 0);
+}
+
+void fsyncdir(fuse_req_t req, fuse_ino_t ino, int, fuse_file_info*) noexcept {
+  park(req, and_done([ino](Filesystem& fs) { fs.fsync_directory(ino); }), say_done,
+       NothingToUndo{});
+}
+
+struct Position {
+  const char* name;
+  const struct stat* st;  // none: . or ..
+};
+
+Position at(const Listing& entries, std::size_t n) noexcept {
+  if (n < 2) return {n == 0 ? "." : "..", nullptr};
+  return {entries[n - 2].name.c_str(), &entries[n - 2].st};
+}
+
+struct stat shown(const Position& position) noexcept {
+  if (position.st != nullptr) return *position.st;
+  struct stat st = {};
+  st.st_mode = S_IFDIR;
+  return st;
+}
+
+struct Page {
+  std::string bytes;
+  std::vector<Ino> counted;  // by lookup(), to be given back if the page gets lost
+};
+
+// Lays entries into a page while they fit; `add(to, room, position, next)` answers
+// how many bytes it takes, having taken them if that is at most `room`.
+template <class Add>
+std::string lay_out(const Listing& entries, off_t offset, std::size_t size, Add add) {
+  std::string bytes(size, '\0');
+  std::size_t used = 0;
+  for (auto n = static_cast<std::size_t>(offset); n < entries.size() + 2; ++n) {
+    const auto need =
+        add(bytes.data() + used, size - used, at(entries, n), static_cast<off_t>(n + 1));
+    if (need > size - used) break;
+    used += need;
+  }
+  bytes.resize(used);
+  return bytes;
+}
+
+constexpr auto reply_page = [](fuse_req_t req, Page& page) noexcept {
+  return fuse_reply_buf(req, page.bytes.data(), page.bytes.size());
+};
+
+constexpr auto forget_page = [](Filesystem& fs, Page& page) noexcept {
+  for (const auto ino : page.counted) fs.forget(ino, 1);
+};
+
+void readdir(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
+             fuse_file_info* fi) noexcept {
+  answer(
+      req,
+      [req, ino, size, offset, directory = directory_of(fi)](Filesystem& fs) {
+        const auto entries = directory->entries_at(offset, ino, fs);
+        const auto add = [req](char* to, std::size_t room, const Position& position, off_t next) {
+          const auto st = shown(position);
+          return fuse_add_direntry(req, to, room, position.name, &st, next);
+        };
+        return Page{lay_out(*entries, offset, size, add), {}};
+      },
+      reply_page);
+}
+
+// The node of an entry if it can be had from memory.
+std::optional<Attr> looked_up(Filesystem& fs, Ino parent, const char* name) {
+  try {
+    const Hurry hurry;
+    return fs.lookup(parent, name);
+  } catch (const WouldBlock&) {
+    return std::nullopt;
+  } catch (const Error&) {  // went meanwhile, or whoever asks for it will be told
+    return std::nullopt;
+  }
+}
+
+// Each entry with what lookup would say, counted.  One that cannot be looked up
+// without waiting is given plain, and the kernel asks when it needs more.
+void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
+                 fuse_file_info* fi) noexcept {
+  answer(
+      req,
+      [req, ino, size, offset, directory = directory_of(fi)](Filesystem& fs) {
+        const auto entries = directory->entries_at(offset, ino, fs);
+        Page page;
+        const auto add = [&](char* to, std::size_t room, const Position& position, off_t next) {
+          const auto need = fuse_add_direntry_plus(req, nullptr, 0, position.name, nullptr, next);
+          if (need > room) return need;
+          fuse_entry_param entry = {};
+          entry.attr = shown(position);
+          if (position.st != nullptr) {
+            page.counted.reserve(page.counted.size() + 1);
+            if (const auto attr = looked_up(fs, ino, position.name)) {
+              page.counted.push_back(attr->ino);
+              entry.ino = attr->ino;
+              entry.attr = attr->st;
+              entry.attr_timeout = entry.entry_timeout = believed_seconds;
+            }
+          }
+          return fuse_add_direntry_plus(req, to, room, position.name, &entry, next);
+        };
+        try {
+          page.bytes = lay_out(*entries, offset, size, add);
+        } catch (...) {
+          forget_page(fs, page);
+          throw;
+        }
+        return page;
+      },
+      reply_page, forget_page);
+}
+
+}  // namespace
+
+void add_directory_ops(fuse_lowlevel_ops& table) noexcept {
+  table.opendir = opendir;
+  table.readdir = readdir;
+  table.readdirplus = readdirplus;
+  table.releasedir = releasedir;
+  table.fsyncdir = fsyncdir;
+}
+
+}  // namespace nacre

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/fuse_session.hpp"
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdarg>
+#include <cstdio>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/guarded.hpp"
+#include "base/log.hpp"
+#include "fs/fuse_notifier.hpp"
+#include "fs/fuse_ops.hpp"
+#include "fs/fuse_request.hpp"
+#include "fs/mountpoint.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr unsigned reading_threads = 10;
+constexpr std::size_t waiting_threads = 64;
+constexpr int nudge = SIGUSR2;  // takes the serving thread out of its sleep
+
+Guarded<std::string> last_words;  // of libfuse
+
+void keep_words(fuse_log_level, const char* format, va_list arguments) {
+  std::array<char, 512> text = {};
+  std::vsnprintf(text.data(), text.size(), format, arguments);
+  std::string line = text.data();
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  log::debug(line);
+  last_words.with([&](std::string& words) { words = std::move(line); });
+}
+
+// Commas part options, so they are escaped.
+std::string escaped(std::string_view text) {
+  std::string quoted;
+  for (const char c : text) {
+    if (c == ',' || c == '\\') quoted.push_back('\\');
+    quoted.push_back(c);
+  }
+  return quoted;
+}
+
+std::vector<std::string> words_of(const SessionOptions& options) {
+  std::vector<std::string> words = {
+      "nacre", "-o",
+      "default_permissions,subtype=nacre,fsname=" + escaped(options.source) +
+          (options.read_only ? ",ro" : ",rw")};
+  for (const auto& option : options.fuse_options) words.insert(words.end(), {"-o", option});
+  return words;
+}
+
+struct EndSession {
+  void operator()(fuse_session* session) const noexcept {
+    fuse_session_unmount(session);
+    fuse_session_destroy(session);
+  }
+};
+using Session = std::unique_ptr<fuse_session, EndSession>;
+
+Session mounted(FuseSide& side, const SessionOptions& options) {
+  auto words = words_of(options);
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
+  fuse_set_log_func(keep_words);
+  Session session(fuse_session_new(&args, &fuse_ops(), sizeof(fuse_lowlevel_ops), &side));
+  fuse_opt_free_args(&args);
+  const auto words_said = [] { return last_words.with([](const std::string& w) { return w; }); };
+  if (!session)
+    throw Error(Errc::invalid, "mount options: " + words_said() + "; check what follows -o");
+  if (fuse_session_mount(session.get(), options.mountpoint.c_str()) != 0)
+    throw Error(Errc::denied, options.mountpoint.string() + ": cannot mount: " + words_said() +
+                                  "; is fuse3 installed and /dev/fuse there for you?");
+  return session;
+}
+
+// Signals that end a mount, as events on a descriptor.
+class EndSignals {
+ public:
+  EndSignals() : event_(eventfd(0, EFD_CLOEXEC)) {
+    if (event_ < 0) throw Error(Errc::internal, "signals: no more file descriptors");
+    struct sigaction action = {};
+    action.sa_handler = [](int) {
+      const int before = errno;
+      say();
+      errno = before;
+    };
+    action.sa_flags = SA_RESTART;
+    target() = event_;
+    for (std::size_t i = 0; i < ends.size(); ++i) sigaction(ends[i], &action, &before_[i]);
+    action.sa_handler = [](int) {};
+    action.sa_flags = 0;  // its purpose is to interrupt
+    sigaction(nudge, &action, &before_.back());
+  }
+  ~EndSignals() {
+    for (std::size_t i = 0; i < ends.size(); ++i) sigaction(ends[i], &before_[i], nullptr);
+    sigaction(nudge, &before_.back(), nullptr);
+    target() = -1;
+    close(event_);
+  }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+
+  static void say() noexcept {
+    const std::uint64_t one = 1;
+    if (write(target(), &one, sizeof one) < 0) return;  // nobody listens any more
+  }
+  void wait() const noexcept {
+    std::uint64_t count = 0;
+    while (read(event_, &count, sizeof count) < 0 && errno == EINTR) continue;
+  }
+
+ private:
+  static std::atomic<int>& target() noexcept {
+    static std::atomic<int> fd = -1;
+    return fd;
+  }
+  static constexpr std::array ends = {SIGTERM, SIGINT, SIGHUP};
+
+  const int event_;
+  std::array<struct sigaction, ends.size() + 1> before_ = {};
+};
+
+}  // namespace
+
+struct FuseSession::Impl {
+  Impl(Filesystem& fs, SessionOptions wanted)
+      : options(std::move(wanted)),
+        pool(std::in_place, waiting_threads),
+        side{fs, *pool, options.ready},
+        session(mounted(side, options)),
+        notifier(session.get()) {}
+
+  // Carries out the first signal; runs beside the serving thread.
+  void end_on_signal(const std::stop_token& stop, pthread_t server) {
+    signals.wait();
+    if (stop.stop_requested()) return;
+    try {
+      nacre::unmount(options.mountpoint);
+    } catch (const Error&) {  // in use: its users lose it
+      notifier.stop();        // while requests are answered, for it waits for some
+      fuse_session_exit(session.get());
+    }
+    // Serving sleeps on a semaphore of its own; a nudge that comes just before it
+    // falls asleep is lost, hence more than one.
+    std::unique_lock lock(mutex);
+    while (!served.wait_for(lock, std::chrono::milliseconds(50), [this] { return ended; }))
+      pthread_kill(server, nudge);
+  }
+
+  void serve() {
+    std::jthread ender([this, server = pthread_self()](const std::stop_token& stop) {
+      end_on_signal(stop, server);
+    });
+    const std::unique_ptr<fuse_loop_config, decltype(&fuse_loop_cfg_destroy)> config(
+        fuse_loop_cfg_create(), fuse_loop_cfg_destroy);
+    fuse_loop_cfg_set_clone_fd(config.get(), 0);
+    fuse_loop_cfg_set_max_threads(config.get(), reading_threads);
+    fuse_loop_cfg_set_idle_threads(config.get(), reading_threads);
+    const int rc = fuse_session_loop_mt(session.get(), config.get());
+    if (rc < 0) log::error("the kernel's requests could not be read any more");
+    {
+      const std::lock_guard lock(mutex);
+      ended = true;
+    }
+    served.notify_all();
+    ender.request_stop();
+    EndSignals::say();
+    ender.join();
+    notifier.stop();
+    pool.reset();
+    fuse_session_unmount(session.get());  // who still has something open gets errors now
+  }
+
+  const SessionOptions options;
+  EndSignals signals;
+  std::optional<Pool> pool;
+  FuseSide side;
+  Session session;
+  Notifier notifier;
+  std::mutex mutex;
+  std::condition_variable served;
+  bool ended = false;  // guarded by mutex
+};
+
+FuseSession::FuseSession(Filesystem& fs, SessionOptions options) {
+  check_mountpoint(options.mountpoint);
+  impl_ = std::make_unique<Impl>(fs, std::move(options));
+}
+
+FuseSession::~FuseSession() = default;
+
+Kernel& FuseSession::kernel() noexcept { return impl_->notifier; }
+
+void FuseSession::serve() { impl_->serve(); }
+
+void FuseSession::unmount() { nacre::unmount(impl_->options.mountpoint); }
+
+}  // namespace nacre

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/mountpoint.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <system_error>
+
+#include "base/error.hpp"
+
+namespace nacre {
+namespace {
+
+namespace files = std::filesystem;
+
+Error error_of(int code, const files::path& mountpoint, const std::string& doing,
+               const std::string& remedy) {
+  const auto kind = code == EACCES || code == EPERM ? Errc::denied : Errc::invalid;
+  return Error(kind, mountpoint.string() + ": cannot " + doing + ": " +
+                         std::generic_category().message(code) + "; " + remedy);
+}
+
+// mountinfo writes space, tab, newline and backslash as \ooo.
+std::string unescaped(const std::string& text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      plain.push_back(static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8)));
+      i += 3;
+    } else {
+      plain.push_back(text[i]);
+    }
+  }
+  return plain;
+}
+
+// The type of the newest filesystem mounted there.
+std::optional<std::string> mounted_type(const files::path& mountpoint) {
+  std::error_code code;
+  const auto path = files::weakly_canonical(mountpoint.parent_path(), code) / mountpoint.filename();
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::optional<std::string> type;
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string skipped, where, word;
+    words >> skipped >> skipped >> skipped >> skipped >> where;
+    if (unescaped(where) != path.string()) continue;
+    while (words >> word && word != "-") continue;  // optional fields end with a dash
+    if (words >> word) type = word;
+  }
+  return type;
+}
+
+// fusermount3 may unmount for a user who may not.
+bool fusermount(const files::path& mountpoint, const char* flags) {
+  std::string program = "fusermount3", options = flags, dashes = "--", where = mountpoint.string();
+  char* argv[] = {program.data(), options.data(), dashes.data(), where.data(), nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = 0;
+  const int rc = posix_spawnp(&child, program.c_str(), &actions, nullptr, argv, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (rc != 0) return false;
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return false;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void clear_dead_mount(const files::path& mountpoint) {
+  if (umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
+  if (fusermount(mountpoint, "-uz")) return;
+  throw Error(Errc::busy, mountpoint.string() +
+                              ": a mount without its daemon is in the way and cannot be cleared; "
+                              "run: fusermount3 -u -z " +
+                              mountpoint.string());
+}
+
+}  // namespace
+
+void check_mountpoint(const files::path& mountpoint) {
+  struct stat st = {};
+  int rc = lstat(mountpoint.c_str(), &st);
+  if (rc != 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
+    if (mounted_type(mountpoint) == "fuse.nacre") clear_dead_mount(mountpoint);
+    rc = lstat(mountpoint.c_str(), &st);
+  }
+  if (rc != 0 && errno == ENOENT)
+    throw Error(
+        Errc::not_found,
+        mountpoint.string() + ": does not exist; create it first: mkdir -p " + mountpoint.string());
+  if (rc != 0)
+    throw error_of(errno, mountpoint, "look at it", "is another mount on it whose program died?");
+  if (!S_ISDIR(st.st_mode))
+    throw Error(Errc::not_directory,
+                mountpoint.string() +
+                    ": not a directory; name an empty directory itself to mount on, no link to it");
+  if (mounted_type(mountpoint))
+    throw Error(Errc::busy, mountpoint.string() + ": already a mount; end it first (nacre umount " +
+                                mountpoint.string() + ") or choose another directory");
+  std::error_code code;
+  const files::directory_iterator first(mountpoint, code);
+  if (code) throw error_of(code.value(), mountpoint, "read it", "choose a directory of yours");
+  if (first != files::directory_iterator())
+    throw Error(Errc::not_empty, mountpoint.string() +
+                                     ": not empty; choose an empty directory, since what is in "
+                                     "it would be hidden");
+}
+
+void unmount(const files::path& mountpoint) {
+  if (umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW) == 0 || errno == EINVAL) return;
+  if (errno == EPERM && fusermount(mountpoint, "-u")) return;
+  if (!mounted_type(mountpoint)) return;  // somebody was faster
+  throw Error(Errc::busy, mountpoint.string() +
+                              ": in use; close what uses it (fuser -vm shows it) and try again");
+}
+
+}  // namespace nacre

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The directory that a mount is put on.  Messages of thrown Errors say what a
+// person can do.
+#pragma once
+
+#include <filesystem>
+
+namespace nacre {
+
+// Throws Error unless something can be mounted there: an empty directory that is
+// not a mount already.  What a killed daemon of ours left there is cleared away.
+void check_mountpoint(const std::filesystem::path& mountpoint);
+
+// Ends the mount as umount(8) does, changes written first.  Throws Error{busy}
+// while programs use it.  The mount must still be served meanwhile, by other threads.
+void unmount(const std::filesystem::path& mountpoint);
+
+}  // namespace nacre
