@@ -19,9 +19,13 @@ enum class Errc {
   not_directory,   // a directory was meant
   is_directory,    // a file was meant
   not_empty,       // the directory still has entries
+  cross_library,   // a rename from one library to another
   name_too_long,   // more than 255 bytes
   invalid,         // an argument that nobody could serve
   unsupported,     // valid, but a Seafile library cannot hold it, or we do not speak it
+  not_permitted,   // what a library does not keep: owners, links, devices
+  too_large,       // past the largest file
+  no_data,         // nothing behind this offset
   denied,          // the server says no to this user or token
   wrong_password,  // the password of an account or of a library
   locked,          // an encrypted library whose password has not been given

@@ -51,6 +51,9 @@ class State {
   // opened values.  Used at start, before anything is staged.
   void scan(ByteView prefix, const std::function<void(ByteView key, ByteView value)>& visit);
 
+  // The same without the values, which are not even opened.
+  void scan_keys(ByteView prefix, const std::function<void(ByteView key)>& visit);
+
   [[nodiscard]] std::array<std::uint8_t, 16> tag(ByteView name) const;
 
  private:

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/batch.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "crypto/hash.hpp"
+
+namespace nacre {
+namespace {
+
+std::size_t cut_folder(Batch& batch, const Node& folder, bool open_too) {
+  BatchFolder cut;
+  cut.number = folder.number;
+  cut.base = folder.id;
+  cut.entries.reserve(folder.folder->changes.size());
+  for (const auto& [name, change] : folder.folder->changes) {
+    BatchEntry entry;
+    entry.name = name;
+    entry.removed = change.removed;
+    entry.generation = change.generation;
+    if (!change.removed) {
+      const auto& node = *folder.folder->children.at(name);
+      entry.number = node.number;
+      entry.content = node.content && node.content->dirty() ? node.content : nullptr;
+      // Before the size: a write in between then shows as another version.
+      if (entry.content) entry.version = entry.content->version();
+      entry.dirent = node.dirent();
+      if (node.is_directory()) {
+        if (!node.folder->changes.empty()) entry.folder = cut_folder(batch, node, open_too);
+      } else if (entry.content) {
+        entry.skipped = node.writers > 0 && !open_too;
+        if (!entry.skipped) batch.bytes += entry.dirent.size;
+      } else {
+        entry.attributes_only = true;
+      }
+    }
+    cut.entries.push_back(std::move(entry));
+  }
+  batch.folders.push_back(std::move(cut));
+  return batch.folders.size() - 1;
+}
+
+void count_pending(const Node& folder, std::uint64_t generation, Pending& count) {
+  for (const auto& [name, change] : folder.folder->changes) {
+    const auto* node = change.removed ? nullptr : folder.folder->children.at(name);
+    if (node && node->is_directory() && !node->folder->changes.empty()) {
+      count_pending(*node, generation, count);
+    } else if (node && node->content && node->content->dirty()) {
+      if (node->dirty_since > generation) continue;
+      ++count.names;
+      count.bytes += node->current_size();
+    } else if (change.generation <= generation) {
+      ++count.names;
+    }
+  }
+}
+
+}  // namespace
+
+bool Batch::has_anything_to_send() const {
+  return std::ranges::any_of(folders, [](const BatchFolder& folder) {
+    return std::ranges::any_of(
+        folder.entries, [](const BatchEntry& entry) { return !entry.skipped && !entry.folder; });
+  });
+}
+
+Batch cut_batch(Library& library, bool open_too) {
+  Batch batch;
+  batch.library = library.id;
+  batch.base = library.base;
+  batch.generation = library.generation;
+  cut_folder(batch, *library.top, open_too);
+  return batch;
+}
+
+Pending pending(const Library& library, std::uint64_t generation) {
+  Pending count;
+  count_pending(*library.top, generation, count);
+  return count;
+}
+
+std::vector<FsObject> build_directories(Batch& batch, Depot& depot) {
+  std::vector<FsObject> objects;
+  for (auto& folder : batch.folders) {
+    std::unordered_map<std::string_view, BatchEntry*> changed;
+    for (auto& entry : folder.entries) {
+      if (entry.folder) entry.dirent.id = batch.folders[*entry.folder].built;
+      if (!entry.skipped) changed[entry.name] = &entry;
+    }
+    Directory built;
+    const auto base = depot.directory(batch.library, folder.base);
+    built.entries.reserve(base->entries.size() + changed.size());
+    for (const auto& dirent : base->entries) {
+      if (!changed.contains(dirent.name)) built.entries.push_back(dirent);
+    }
+    for (const auto& [name, entry] : changed) {
+      if (!entry->removed) built.entries.push_back(entry->dirent);
+    }
+    if (built.entries.empty()) {
+      folder.built = {};
+      continue;
+    }
+    built.sort();
+    auto json = write_directory(built);
+    folder.built = sha1(json);
+    if (folder.built != folder.base) objects.push_back({folder.built, std::move(json)});
+  }
+  return objects;
+}
+
+std::string describe(const Batch& batch) {
+  struct Class {
+    std::string first;
+    std::size_t count = 0;
+    void add(const std::string& name) {
+      if (count++ == 0) first = name;
+    }
+  };
+  Class files, gone, folders;
+  for (const auto& folder : batch.folders) {
+    for (const auto& entry : folder.entries) {
+      if (entry.skipped) continue;
+      if (entry.removed)
+        gone.add(entry.name);
+      else if (!entry.dirent.is_directory())
+        files.add(entry.name);
+      else if (!entry.folder)
+        folders.add(entry.name);
+    }
+  }
+  std::string text;
+  const auto say = [&](const Class& what, const char* verb, const char* one, const char* many) {
+    if (what.count == 0) return;
+    text += std::string(verb) + (what.count == 1 ? one : "") + " \"" + what.first + "\"";
+    if (what.count > 1) text += " and " + std::to_string(what.count - 1) + " more " + many;
+    text += ".\n";
+  };
+  say(files, "Added or modified", "", "files");
+  say(gone, "Deleted", "", "files");
+  say(folders, "Added", " directory", "directories");
+  return text.empty() ? "Changed directories.\n" : text;
+}
+
+void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root) {
+  // From the top down: each folder's directory in the tree under `root`.
+  std::vector<std::shared_ptr<const Directory>> there(batch.folders.size());
+  there.back() = depot.directory(batch.library, root);
+  for (auto place = batch.folders.size(); place-- > 0;) {
+    const auto& directory = there[place];
+    for (auto& entry : batch.folders[place].entries) {
+      if (entry.skipped || entry.removed) continue;
+      const auto* dirent = directory ? directory->find(entry.name) : nullptr;
+      if (entry.folder) {
+        if (dirent && dirent->is_directory())
+          there[*entry.folder] = depot.directory(batch.library, dirent->id);
+        continue;
+      }
+      const auto& id = entry.dirent.id;
+      const bool stands = dirent && dirent->id == id &&
+                          (entry.dirent.is_directory() || dirent->mode == entry.dirent.mode);
+      const bool moved = directory && std::ranges::any_of(directory->entries, [&](const Dirent& d) {
+                           return d.id == id && d.name != entry.name;  // under a conflict name
+                         });
+      const bool merged = dirent && entry.dirent.is_directory() && dirent->is_directory();
+      entry.skipped = !stands && !moved && !merged;
+    }
+  }
+}
+
+void apply_published(Tree& tree, Library& library, const Batch& batch, const Commit& commit) {
+  std::vector<Ino> settled;
+  for (const auto& cut : batch.folders) {
+    auto* folder = tree.find_number(library, cut.number);
+    if (!folder) continue;  // removed since: its parent's entry says so
+    folder->id = cut.built;
+    for (const auto& entry : cut.entries) {
+      if (entry.skipped) continue;
+      const auto change = folder->folder->changes.find(entry.name);
+      const bool changed = change != folder->folder->changes.end();
+      const bool as_it_was = changed && change->second.generation == entry.generation &&
+                             change->second.removed == entry.removed;
+      if (entry.removed) {
+        if (as_it_was) tree.drop_change(*folder, entry.name);
+        continue;
+      }
+      auto* node = tree.find_number(library, entry.number);
+      bool clean = true;
+      if (node && !node->is_directory()) {
+        if (entry.content) {
+          std::vector<State::Change> erased;
+          clean =
+              entry.content->published(entry.version, entry.dirent.id, entry.dirent.size, erased);
+          tree.add_staged(std::move(erased));
+          if (clean) node->dirty_since = 0;
+          if (clean && node->opens == 0) node->content.reset();
+        } else {
+          clean = !node->content || !node->content->dirty();
+        }
+        if (clean) {
+          node->id = entry.dirent.id;
+          node->size = entry.dirent.size;
+        }
+      } else if (node) {
+        clean = node->folder->changes.empty();
+      }
+      if (!changed) {
+        // Removed or renamed here since the snapshot, when it was not published yet.
+        tree.set_change(*folder, entry.name, {.removed = true});
+      } else if (as_it_was && clean && node && node->parent == folder && node->name == entry.name) {
+        tree.drop_change(*folder, entry.name);
+        settled.push_back(node->ino);
+      }
+    }
+  }
+  tree.set_base(library, commit);
+  if (library.changed()) library.first_change = std::chrono::steady_clock::now();
+  for (const auto ino : settled) tree.forget(ino, 0);
+}
+
+}  // namespace nacre

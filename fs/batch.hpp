@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One batch of a library's unsent changes: a snapshot of them, the directories
+// that they make, and what becomes of the tree once the server has them.
+// Changing goes on meanwhile: what changed again since the snapshot stays unsent.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fs/tree.hpp"
+
+namespace nacre {
+
+struct BatchEntry {
+  std::string name;
+  bool removed = false;
+  bool skipped = false;  // left for a later batch
+  std::uint64_t generation = 0;
+  NodeNumber number = 0;
+  Dirent dirent;                         // as it will be published
+  bool attributes_only = false;          // of a file: its content was published before
+  std::shared_ptr<FileContent> content;  // of a file with unsent content
+  std::uint64_t version = 0;             // of it
+  std::optional<std::size_t> folder;     // of a directory with changes: its place in Batch::folders
+};
+
+struct BatchFolder {
+  NodeNumber number = 0;
+  ObjectId base, built;
+  std::vector<BatchEntry> entries;
+};
+
+struct Batch {
+  LibraryId library;
+  Commit base;
+  std::uint64_t generation = 0;      // of the library at the time
+  std::vector<BatchFolder> folders;  // children before their parents; the top is last
+  std::uint64_t bytes = 0;           // of unsent content, at most
+
+  [[nodiscard]] bool has_anything_to_send() const;
+};
+
+// With the tree's mutex held.  Files open for writing are left out unless `open_too`.
+Batch cut_batch(Library& library, bool open_too);
+
+// Without the mutex, after the files' contents have their ids: builds the
+// directories, from the bottom up.  Returns the objects to send; the new root is
+// folders.back().built.  May wait for the remote.
+std::vector<FsObject> build_directories(Batch& batch, Depot& depot);
+
+// "Added or modified "x".\n" and so on, as real clients describe a commit
+// (seafile-protocol, section 1.3).
+std::string describe(const Batch& batch);
+
+// Which entries do not stand in the tree under `root`, though the server said
+// that it took them: they are marked as skipped, and will be sent again.  May wait.
+void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root);
+
+struct Pending {
+  std::size_t names = 0;    // files, directories and removals that are not published
+  std::uint64_t bytes = 0;  // of files with unsent content
+};
+
+// With the tree's mutex held: what was changed up to `generation` and is not sent.
+Pending pending(const Library& library, std::uint64_t generation);
+
+// With the tree's mutex held: `commit`, made of this batch, is published.
+void apply_published(Tree& tree, Library& library, const Batch& batch, const Commit& commit);
+
+}  // namespace nacre

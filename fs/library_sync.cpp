@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/library_sync.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <deque>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "fs/uploader.hpp"
+
+namespace nacre {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto longest_quiet_factor = 15;  // a library that is never quiet is sent after so many
+constexpr auto shortest_retry = 1s, longest_retry = 60s;
+
+// A file as it was when the batch was cut.
+class ContentSource final : public PlainSource {
+ public:
+  ContentSource(FileContent& content, std::uint64_t size) : content_(content), size_(size) {}
+
+  [[nodiscard]] std::uint64_t size() const override { return size_; }
+
+  void read(std::uint64_t offset, MutableByteView out) override {
+    // Shortened meanwhile: its version has changed too, so the result is not used.
+    const auto got = content_.read(offset, out);
+    std::ranges::fill(out.subspan(got), std::uint8_t{0});
+  }
+
+ private:
+  FileContent& content_;
+  std::uint64_t size_;
+};
+
+// What will not get better by itself soon.
+bool is_parked(Errc code) {
+  return code == Errc::read_only || code == Errc::quota || code == Errc::denied ||
+         code == Errc::locked || code == Errc::gone || code == Errc::corrupt;
+}
+
+}  // namespace
+
+LibrarySync::LibrarySync(SyncContext& context, Library& library)
+    : context_(context), library_(library) {}
+
+LibrarySync::~LibrarySync() {
+  const std::lock_guard lock(thread_mutex_);
+  thread_.request_stop();
+}
+
+void LibrarySync::wake(bool work_now) {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    if (work_now) {
+      send_now_ = true;
+      retry_at_ = {};
+    }
+  }
+  changed_.notify_all();
+  const std::lock_guard lock(thread_mutex_);
+  if (!thread_.joinable())
+    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+void LibrarySync::poke() {
+  if (!armed_.exchange(true)) wake(false);
+}
+
+void LibrarySync::head_seen(const ObjectId& head) {
+  {
+    const std::lock_guard lock(context_.mutex);
+    if (!library_.ready || library_.base.id == head) return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    seen_head_ = head;
+  }
+  wake(false);
+}
+
+void LibrarySync::send_now() { wake(true); }
+
+void LibrarySync::wait_sent(Clock::time_point deadline) {
+  std::uint64_t target = 0;
+  {
+    const std::lock_guard lock(context_.mutex);
+    target = library_.generation;
+  }
+  for (;;) {
+    {
+      const std::lock_guard lock(context_.mutex);
+      if (pending(library_, target).names == 0) return;
+    }
+    std::uint64_t before = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      before = rounds_;
+    }
+    send_now();
+    std::unique_lock lock(mutex_);
+    const bool ended = changed_.wait_until(lock, deadline, [&] { return rounds_ > before; });
+    if (!error_.empty() && (!ended || is_parked(code_))) throw Error(code_, error_);
+    if (!ended) throw Error(Errc::interrupted, library_.name + ": not sent in time; it goes on");
+    if (error_.empty()) continue;
+    // The server is away: another try soon, whatever the thread's own pace.
+    const auto next_try = std::min(deadline, Clock::now() + shortest_retry);
+    changed_.wait_until(lock, next_try, [&] { return error_.empty(); });
+  }
+}
+
+SyncStatus LibrarySync::status() {
+  SyncStatus status;
+  {
+    const std::lock_guard lock(context_.mutex);
+    status.pending = pending(library_, library_.generation);
+    if (library_.ready) status.head = library_.base.id;
+  }
+  const std::lock_guard lock(mutex_);
+  status.sending = sending_;
+  status.error = error_;
+  status.code = code_;
+  status.conflicts = conflicts_;
+  if (retry_at_ > Clock::now())
+    status.retry_in = std::chrono::ceil<std::chrono::seconds>(retry_at_ - Clock::now());
+  return status;
+}
+
+// When there will be something to do, unless somebody wakes us.
+LibrarySync::Clock::time_point LibrarySync::next_time() {
+  auto due = Clock::time_point::max();
+  {
+    const std::lock_guard lock(context_.mutex);
+    if (library_.ready && library_.changed() && !library_.keys->locked()) {
+      due = std::min(library_.last_change + context_.quiet,
+                     library_.first_change + longest_quiet_factor * context_.quiet);
+    } else {
+      armed_ = false;  // whoever makes the next change wakes us
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (seen_head_ || send_now_) due = Clock::time_point::min();
+  return std::max(due, retry_at_);
+}
+
+void LibrarySync::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const auto due = next_time();
+    if (due > Clock::now()) {
+      std::unique_lock lock(mutex_);
+      const auto woken = [this] { return woken_; };
+      if (due == Clock::time_point::max())
+        changed_.wait(lock, stop, woken);
+      else
+        changed_.wait_until(lock, stop, due, woken);
+      woken_ = false;
+      continue;
+    }
+    try {
+      work();
+      const std::lock_guard lock(mutex_);
+      error_.clear();
+      failures_ = 0;
+      retry_at_ = {};
+    } catch (const Error& error) {
+      note_failure(error);
+    } catch (const std::exception& error) {
+      note_failure(Error(Errc::internal, error.what()));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ++rounds_;
+      sending_ = false;
+    }
+    changed_.notify_all();
+  }
+}
+
+void LibrarySync::note_failure(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (error_ != error.what()) log::warning(library_.id.str() + ": " + error.what());
+  error_ = error.what();
+  code_ = error.code();
+  const auto wait = std::min<std::chrono::seconds>(
+      longest_retry, shortest_retry * (1U << std::min(failures_, 6U)));
+  ++failures_;
+  retry_at_ = Clock::now() + (is_parked(code_) ? longest_retry : wait);
+}
+
+void LibrarySync::work() {
+  std::optional<ObjectId> head;
+  bool open_too = false;
+  {
+    const std::lock_guard lock(mutex_);
+    head = std::exchange(seen_head_, std::nullopt);
+    open_too = std::exchange(send_now_, false);
+  }
+  bool due = open_too;
+  {
+    const std::lock_guard lock(context_.mutex);
+    if (!library_.ready) return;
+    if (head && *head == library_.base.id) head.reset();
+    const auto now = Clock::now();
+    due = library_.changed() && !library_.keys->locked() &&
+          (due || now >= library_.last_change + context_.quiet ||
+           now >= library_.first_change + longest_quiet_factor * context_.quiet);
+  }
+  if (due) {
+    {
+      const std::lock_guard lock(mutex_);
+      sending_ = true;
+    }
+    push(open_too);
+  } else if (head) {
+    pull(*head);
+  }
+}
+
+void LibrarySync::check_same_library(const Commit& commit) const {
+  if (commit.library != library_.id)
+    throw Error(Errc::corrupt, library_.name + ": the server's head belongs to another library");
+  if (commit.version < 1)
+    throw Error(Errc::unsupported, library_.name + ": a library of version 0, from before 2013");
+  if (commit.encryption.encrypted() != library_.keys->encrypted())
+    throw Error(Errc::corrupt, library_.name +
+                                   ": the server says that its encryption was switched; "
+                                   "nothing is sent; ask who runs the server");
+}
+
+void LibrarySync::make_ready() {
+  std::optional<ObjectId> head;
+  {
+    const std::lock_guard lock(context_.mutex);
+    if (library_.ready) return;
+    head = library_.listed_head;
+  }
+  auto& remote = context_.depot.remote();
+  const auto commit = remote.commit(library_.id, head ? *head : remote.head(library_.id));
+  check_same_library(commit);
+  {
+    const std::lock_guard lock(context_.mutex);
+    if (library_.ready) return;
+    context_.tree.set_base(library_, commit);
+    context_.tree.stage();
+  }
+}
+
+// The id that an unsent file's content has, and of which version of it.
+ObjectId LibrarySync::id_of(NodeNumber number, std::uint64_t& version) {
+  std::shared_ptr<FileContent> content;
+  {
+    const std::lock_guard lock(context_.mutex);
+    const auto* node = context_.tree.find_number(library_, number);
+    if (node) content = node->content;
+  }
+  if (!content) return {};
+  version = content->version();
+  ContentSource source(*content, content->size());
+  Uploader uploader(context_.depot, library_.id, library_.keys->get());
+  const auto object = uploader.add(source);
+  uploader.finish();
+  return object.id;
+}
+
+void LibrarySync::pull(const ObjectId& head) {
+  const auto commit = context_.depot.remote().commit(library_.id, head);
+  check_same_library(commit);
+  KnownIds known;
+  for (int round = 0;; ++round) {
+    RebaseNeeds needs;
+    Notices notices;
+    State::Ticket ticket = 0;
+    std::size_t conflicts = 0;
+    bool done = false;
+    {
+      const std::lock_guard lock(context_.mutex);
+      if (library_.base.id == head) return;
+      needs = rebase_needs(context_.tree, library_, commit.root, known);
+      // A file that is written all the time is never known: it is a conflict then.
+      done = needs.directories.empty() && (needs.ids.empty() || round > 3);
+      if (done) {
+        conflicts = rebase(context_.tree, library_, commit, known, notices).size();
+        ticket = context_.tree.stage();
+      }
+    }
+    if (done) {
+      context_.state.commit(ticket);
+      if (context_.kernel) notices.tell(*context_.kernel);
+      const std::lock_guard lock(mutex_);
+      conflicts_ += conflicts;
+      return;
+    }
+    if (round > 50) throw Error(Errc::busy, library_.name + ": changes faster than it can be read");
+    if (!needs.directories.empty()) context_.depot.fetch_objects(library_.id, needs.directories);
+    for (const auto number : needs.ids) {
+      std::uint64_t version = 0;
+      const auto id = id_of(number, version);
+      known[number] = {version, id};
+    }
+  }
+}
+
+// Cuts and sends the batch's contents; what changes meanwhile is left out.
+void LibrarySync::fill_batch(Batch& batch, std::vector<FsObject>& objects) {
+  Uploader uploader(context_.depot, library_.id, library_.keys->get());
+  for (auto& folder : batch.folders) {
+    for (auto& entry : folder.entries) {
+      if (!entry.content || entry.skipped) continue;
+      ContentSource source(*entry.content, entry.dirent.size);
+      auto object = uploader.add(source);
+      if (entry.content->version() != entry.version) {
+        entry.skipped = true;
+        continue;
+      }
+      entry.dirent.id = object.id;
+      if (!object.id.is_empty()) objects.push_back(std::move(object));
+    }
+  }
+  uploader.finish();
+}
+
+// Whether `commit` is `head` or one of its ancestors, as far as a merge can be away.
+bool LibrarySync::contains(const ObjectId& head, const ObjectId& commit) {
+  constexpr std::size_t farthest = 200;
+  std::deque<ObjectId> next = {head};
+  std::unordered_set<ObjectId> seen;
+  while (!next.empty() && seen.size() < farthest) {
+    const auto id = next.front();
+    next.pop_front();
+    if (id == commit) return true;
+    if (!seen.insert(id).second) continue;
+    const auto read = context_.depot.remote().commit(library_.id, id);
+    if (read.second_parent) next.push_back(*read.second_parent);
+    if (read.parent) next.push_back(*read.parent);
+  }
+  return false;
+}
+
+void LibrarySync::push(bool open_too) {
+  auto& remote = context_.depot.remote();
+  if (const auto head = remote.head(library_.id); head != library_.base.id) pull(head);
+
+  Batch batch;
+  {
+    const std::lock_guard lock(context_.mutex);
+    batch = cut_batch(library_, open_too);
+  }
+  if (!batch.has_anything_to_send()) {
+    // Only files that are open: look again in a while.
+    const std::lock_guard lock(context_.mutex);
+    library_.first_change = library_.last_change = Clock::now();
+    return;
+  }
+  remote.check_upload(library_.id, static_cast<std::int64_t>(batch.bytes));
+  std::vector<FsObject> objects;
+  fill_batch(batch, objects);
+  auto directories = build_directories(batch, context_.depot);
+  std::ranges::move(directories, std::back_inserter(objects));
+
+  const auto& root = batch.folders.back().built;
+  auto commit = batch.base;
+  std::unordered_map<NodeNumber, std::uint32_t> lost_modes;
+  std::optional<ObjectId> merged;
+  if (root != batch.base.root) {
+    // Later than its parent, so that no two commits share an id.
+    const auto ctime = std::max<std::int64_t>(std::time(nullptr), batch.base.ctime + 1);
+    commit = next_commit(batch.base, root, remote.user(), context_.client, describe(batch), ctime);
+    remote.put_commit(commit);
+    std::vector<ObjectId> ids;
+    for (const auto& object : objects) ids.push_back(object.id);
+    const auto lacking = remote.missing_objects(library_.id, ids);
+    const std::unordered_set<ObjectId> wanted(lacking.begin(), lacking.end());
+    for (const auto& object : objects) context_.depot.remember(library_.id, object);
+    std::erase_if(objects, [&](const FsObject& object) { return !wanted.contains(object.id); });
+    remote.put_objects(library_.id, objects);
+
+    const auto head = remote.publish(library_.id, commit.id);
+    if (head != commit.id) {
+      if (!contains(head, commit.id))
+        throw Error(Errc::busy, library_.name +
+                                    ": the server took a commit and does not have it; "
+                                    "it is sent again");
+      skip_what_is_missing(batch, context_.depot, remote.commit(library_.id, head).root);
+      for (const auto& folder : batch.folders) {
+        for (const auto& entry : folder.entries) {
+          if (entry.skipped && entry.attributes_only) lost_modes[entry.number] = entry.dirent.mode;
+        }
+      }
+      merged = head;
+    }
+  }
+  State::Ticket ticket = 0;
+  {
+    const std::lock_guard lock(context_.mutex);
+    apply_published(context_.tree, library_, batch, commit);
+    ticket = context_.tree.stage();
+  }
+  context_.state.commit(ticket);
+  if (!merged) return;
+
+  pull(*merged);
+  // A merge by the server looks at contents only: an exec bit of ours may be gone.
+  {
+    const std::lock_guard lock(context_.mutex);
+    for (const auto& [number, mode] : lost_modes) {
+      auto* node = context_.tree.find_number(library_, number);
+      if (node && node->parent) context_.tree.set_mode(*node, mode);
+    }
+    ticket = context_.tree.stage();
+  }
+  context_.state.commit(ticket);
+}
+
+}  // namespace nacre

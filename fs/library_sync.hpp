@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeps one mounted library and its server in step: follows the head, and sends
+// unsent changes in batches once the library has been quiet for a moment.
+// DESIGN's "life of a write" and "life of a remote change" are push() and pull().
+//
+// Any thread may call any member, without the tree's mutex.  The work is done
+// by one thread, started when there is something to do for the first time.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "fs/batch.hpp"
+#include "fs/rebase.hpp"
+#include "fs/tree.hpp"
+
+namespace nacre {
+
+// What all libraries of a mount share.
+struct SyncContext {
+  Tree& tree;
+  std::mutex& mutex;  // the tree's
+  Depot& depot;
+  State& state;
+  Kernel* kernel = nullptr;  // set by Filesystem::start()
+  ObjectId client;           // creator of our commits
+  std::chrono::milliseconds quiet;
+};
+
+struct SyncStatus {
+  Pending pending;
+  bool sending = false;
+  std::string error;           // empty: none
+  Errc code = Errc::internal;  // of the error
+  std::chrono::seconds retry_in{0};
+  std::optional<ObjectId> head;  // that the mount shows
+  std::size_t conflicts = 0;     // copies made since the mount began
+};
+
+class LibrarySync {
+ public:
+  LibrarySync(SyncContext& context, Library& library);
+  ~LibrarySync();  // the thread ends; what is unsent stays in state
+
+  // Something was changed here.  Cheap.
+  void poke();
+  // The server has this head.
+  void head_seen(const ObjectId& head);
+
+  // Asks for the head and reads its commit, if that was never done.
+  void make_ready();
+
+  // Sends what there is now, also of files that are open.  With a deadline,
+  // returns when the server has confirmed all that was changed before the call;
+  // else throws Error: why not.
+  void send_now();
+  void wait_sent(std::chrono::steady_clock::time_point deadline);
+
+  SyncStatus status();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void wake(bool work_now);
+  void run(const std::stop_token& stop);
+  Clock::time_point next_time();
+  void work();
+  void pull(const ObjectId& head);
+  void push(bool open_too);
+  void fill_batch(Batch& batch, std::vector<FsObject>& objects);
+  ObjectId id_of(NodeNumber number, std::uint64_t& version);
+  bool contains(const ObjectId& head, const ObjectId& commit);
+  void check_same_library(const Commit& commit) const;
+  void note_failure(const Error& error);
+
+  SyncContext& context_;
+  Library& library_;
+
+  std::mutex mutex_;  // guards all below; never held together with the tree's
+  std::condition_variable_any changed_;
+  bool woken_ = false;
+  bool send_now_ = false;
+  bool sending_ = false;
+  std::uint64_t rounds_ = 0;  // of work() that ended
+  std::optional<ObjectId> seen_head_;
+  std::string error_;
+  Errc code_ = Errc::internal;
+  unsigned failures_ = 0;
+  Clock::time_point retry_at_{};
+  std::size_t conflicts_ = 0;
+
+  std::atomic<bool> armed_ = false;  // the thread knows that there are changes
+  std::mutex thread_mutex_;
+  std::jthread thread_;  // last: ends first
+};
+
+}  // namespace nacre

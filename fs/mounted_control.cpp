@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The half of MountedFilesystem that answers commands, and extended attributes.
+#include <charconv>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "fs/with_tree.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::string_view xattr_state = "user.nacre.state", xattr_library = "user.nacre.library",
+                           xattr_hint = "user.nacre.hint";
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  auto value = static_cast<double>(bytes);
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  return text;
+}
+
+// One word for what a library is doing.
+const char* state_word(bool locked, bool ready, const SyncStatus& status) {
+  if (!status.error.empty()) return "error";
+  if (locked) return "locked";
+  if (status.sending) return "sending";
+  if (status.pending.names > 0) return "waiting";
+  return ready ? "synced" : "idle";
+}
+
+}  // namespace
+
+ControlReply MountedFilesystem::control(ControlRequest request) try {
+  const auto& words = request.words;
+  const auto word = [&](std::size_t at) -> std::string {
+    return at < words.size() ? words[at] : std::string();
+  };
+  const auto verb = word(0);
+  if (verb == "status") return {0, word(1) == "json" ? status_json() : status_text()};
+  if (verb == "sync") {
+    long seconds = 0;
+    const auto text = word(2);
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    return sync(word(1) == "wait", std::chrono::seconds(seconds));
+  }
+  if (verb == "unlock") {
+    if (!request.secret) throw Error(Errc::invalid, "unlock: no password was given");
+    unlock_library(find_library(word(1)), *request.secret);
+    return {};
+  }
+  if (verb == "lock") {
+    if (!word(1).empty()) {
+      lock_library(find_library(word(1)));
+      return {};
+    }
+    std::vector<Library*> libraries;
+    {
+      const std::lock_guard lock(mutex_);
+      libraries = tree_.libraries();
+    }
+    for (auto* library : libraries) {
+      if (library->keys->encrypted()) lock_library(*library);
+    }
+    return {};
+  }
+  if (verb == "umount") {
+    if (unmount_) unmount_();
+    return {};
+  }
+  throw Error(Errc::invalid, verb + ": a request that this mount does not know");
+} catch (const Error& error) {
+  return {exit_status(error.code()), error.what()};
+}
+
+ControlReply MountedFilesystem::sync(bool wait, std::chrono::seconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  // Bytes that are only in memory count too, and are sent from there.
+  for (auto* sync : all_syncs()) sync->send_now();
+  if (!wait) return {};
+  for (auto* sync : all_syncs()) {
+    try {
+      sync->wait_sent(deadline);
+    } catch (const Error& error) {
+      return {exit_status(error.code()), error.what()};
+    }
+  }
+  return {};
+}
+
+std::string MountedFilesystem::status_json() {
+  std::string connection;
+  {
+    const std::lock_guard lock(follow_mutex_);
+    connection = connection_error_;
+  }
+  JsonWriter json;
+  json.object().key("mountpoint").value(plan_.mountpoint.string());
+  json.key("source").value(plan_.source).key("user").value(remote_->user());
+  json.key("connection_error");
+  if (connection.empty())
+    json.null();
+  else
+    json.value(connection);
+  json.key("cache_bytes").value(blocks_.used()).key("libraries").array();
+  std::vector<Library*> libraries;
+  {
+    const std::lock_guard lock(mutex_);
+    libraries = tree_.libraries();
+  }
+  for (auto* library : libraries) {
+    const auto status = sync_of(library->id).status();
+    const bool locked = library->keys->locked();
+    json.object().key("id").value(library->id.text()).key("name").value(library->name);
+    json.key("state").value(state_word(locked, status.head.has_value(), status));
+    json.key("encrypted").value(library->keys->encrypted()).key("locked").value(locked);
+    json.key("writable").value(library->writable);
+    json.key("pending_names").value(status.pending.names);
+    json.key("pending_bytes").value(status.pending.bytes);
+    json.key("conflicts").value(status.conflicts);
+    json.key("head");
+    if (status.head)
+      json.value(status.head->hex());
+    else
+      json.null();
+    json.key("error");
+    if (status.error.empty())
+      json.null();
+    else
+      json.value(status.error);
+    json.key("retry_seconds").value(status.retry_in.count()).end();
+  }
+  json.end().end();
+  return std::move(json).take() + "\n";
+}
+
+std::string MountedFilesystem::status_text() {
+  std::string text = plan_.source + " on " + plan_.mountpoint.string() + ", as " + remote_->user() +
+                     ", cache " + size_text(blocks_.used()) + "\n";
+  {
+    const std::lock_guard lock(follow_mutex_);
+    if (!connection_error_.empty()) text += "  server: " + connection_error_ + "\n";
+  }
+  std::vector<Library*> libraries;
+  {
+    const std::lock_guard lock(mutex_);
+    libraries = tree_.libraries();
+  }
+  for (auto* library : libraries) {
+    const auto status = sync_of(library->id).status();
+    const bool locked = library->keys->locked();
+    text += "  " + library->name + ": ";
+    text += state_word(locked, status.head.has_value(), status);
+    if (!library->writable) text += ", shared read only";
+    if (status.pending.names > 0)
+      text += ", " + std::to_string(status.pending.names) + " changes unsent (" +
+              size_text(status.pending.bytes) + ")";
+    if (status.conflicts > 0)
+      text += ", " + std::to_string(status.conflicts) + " conflict copies made";
+    if (locked)
+      text += "; unlock it with `nacre unlock " + plan_.mountpoint.string() + " '" + library->name +
+              "'`";
+    text += "\n";
+    if (!status.error.empty()) {
+      text += "    " + status.error;
+      if (status.retry_in.count() > 0)
+        text += "; next try in " + std::to_string(status.retry_in.count()) + " s";
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+std::optional<std::string> MountedFilesystem::get_xattr(Ino ino, std::string_view name) {
+  if (!name.starts_with("user.nacre.")) return std::nullopt;
+  return with_tree([&](Tree& tree) -> std::optional<std::string> {
+    const auto& node = tree.node(ino);
+    if (!node.library) return std::nullopt;
+    const bool locked = node.library->keys->locked();
+    if (name == xattr_library) return node.library->id.str();
+    if (name == xattr_hint && locked)
+      return "locked; unlock it with: nacre unlock " + plan_.mountpoint.string() + " '" +
+             node.library->name + "'";
+    if (name != xattr_state) return std::nullopt;
+    if (locked) return "locked";
+    const bool changed = node.is_top() ? node.library->changed()
+                         : node.parent ? node.parent->folder->changes.contains(node.name)
+                                       : true;
+    return changed ? "unsent" : "synced";
+  });
+}
+
+std::vector<std::string> MountedFilesystem::list_xattr(Ino ino) {
+  return with_tree([&](Tree& tree) {
+    const auto& node = tree.node(ino);
+    std::vector<std::string> names;
+    if (!node.library) return names;
+    names.emplace_back(xattr_state);
+    names.emplace_back(xattr_library);
+    if (node.library->keys->locked()) names.emplace_back(xattr_hint);
+    return names;
+  });
+}
+
+}  // namespace nacre

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operations.  What starts, follows and ends is in mounted_libraries.cpp,
+// what commands ask for in mounted_control.cpp.
+#include "fs/mounted_filesystem.hpp"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "fs/open_file.hpp"
+#include "fs/patience.hpp"
+#include "fs/with_tree.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::size_t copy_piece = std::size_t{1} << 20U;
+
+bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+
+// Gives a handle back that the kernel has never seen.
+class HandleGuard {
+ public:
+  HandleGuard(Filesystem& fs, const Handle& file) : fs_(fs), file_(file) {}
+  ~HandleGuard() { fs_.release(file_); }
+  HandleGuard(const HandleGuard&) = delete;
+  HandleGuard& operator=(const HandleGuard&) = delete;
+
+ private:
+  Filesystem& fs_;
+  const Handle& file_;
+};
+
+}  // namespace
+
+Attr MountedFilesystem::lookup(Ino parent, std::string_view name) {
+  if (name.size() > max_name) throw Error(Errc::name_too_long, "lookup: more than 255 bytes");
+  return with_tree([&](Tree& tree) {
+    auto* node = tree.child(tree.node(parent), name);
+    if (!node) throw Error(Errc::not_found, std::string(name) + ": no such name");
+    return tree.counted(*node);
+  });
+}
+
+void MountedFilesystem::forget(Ino ino, std::uint64_t lookups) noexcept {
+  const std::lock_guard lock(mutex_);
+  tree_.forget(ino, lookups);
+}
+
+Attr MountedFilesystem::getattr(Ino ino) {
+  return with_tree([&](Tree& tree) {
+    const auto& node = tree.node(ino);
+    return Attr{ino, tree.stat_of(node)};
+  });
+}
+
+Attr MountedFilesystem::setattr(Ino ino, const SetAttr& change) {
+  if ((change.uid && *change.uid != ::geteuid()) || (change.gid && *change.gid != ::getegid()))
+    throw Error(Errc::not_permitted, "chown: a library keeps no owners");
+  if (change.size) {
+    const auto file = open(ino, O_WRONLY);  // so that its content stays in memory
+    const HandleGuard guard(*this, file.handle);
+    truncate(*file.handle, *change.size);
+    save(*file.handle);
+  }
+  return change_tree([&](Tree& tree) {
+    auto& node = tree.node(ino);
+    if (change.mode) tree.set_mode(node, *change.mode);
+    if (change.mtime) tree.set_mtime(node, *change.mtime);
+    return std::pair(node.library, Attr{ino, tree.stat_of(node)});
+  });
+}
+
+std::shared_ptr<const Listing> MountedFilesystem::list(Ino directory) {
+  return with_tree(
+      [&](Tree& tree) { return std::make_shared<const Listing>(tree.list(tree.node(directory))); });
+}
+
+Opened MountedFilesystem::open(Ino ino, int flags) {
+  auto file = std::make_shared<OpenFile>();
+  file->writer = writes(flags);
+  auto opened = with_tree([&](Tree& tree) {
+    auto& node = tree.node(ino);
+    if (node.is_directory()) throw Error(Errc::is_directory, "open: a directory");
+    tree.check_open(node);
+    if (file->writer) tree.will_write(node);
+    file->node = &node;
+    file->content = tree.content(node);
+    tree.opened(node, file->writer);
+    return Opened{{ino, tree.stat_of(node)}, file, true};
+  });
+  if (file->writer && (flags & O_TRUNC) != 0 && file->content->size() != 0) {
+    truncate(*file, 0);
+    opened.attr = getattr(ino);
+  }
+  return opened;
+}
+
+Opened MountedFilesystem::create(Ino parent, std::string_view name, mode_t mode, int flags) {
+  auto file = std::make_shared<OpenFile>();
+  file->writer = writes(flags);
+  return change_tree([&](Tree& tree) {
+    auto& node = tree.create_file(tree.node(parent), name, mode);
+    file->node = &node;
+    file->content = tree.content(node);
+    if (file->writer) tree.will_write(node);
+    tree.opened(node, file->writer);
+    return std::pair(node.library, Opened{tree.counted(node), file, true});
+  });
+}
+
+std::size_t MountedFilesystem::read(const Handle& file, std::uint64_t offset, MutableByteView out) {
+  return file->content->read(offset, out);
+}
+
+// One change of a file's bytes: first the bytes, then the tree's word of it.
+void MountedFilesystem::write_content(OpenFile& file,
+                                      const std::function<void(FileContent&)>& change) {
+  if (!file.writer) throw Error(Errc::denied, "write: the file is open for reading");
+  {
+    const std::lock_guard lock(mutex_);
+    tree_.check_writable(*file.node);
+  }
+  change(*file.content);
+  change_tree([&](Tree& tree) {
+    tree.wrote(*file.node);
+    return std::pair(file.node->library, 0);
+  });
+}
+
+void MountedFilesystem::write(const Handle& file, std::uint64_t offset, ByteView bytes) {
+  write_content(*file, [&](FileContent& content) { content.write(offset, bytes); });
+}
+
+void MountedFilesystem::truncate(OpenFile& file, std::uint64_t size) {
+  write_content(file, [&](FileContent& content) { content.truncate(size); });
+}
+
+// Brings what is only in memory to state: safe from kill -9 afterwards.
+void MountedFilesystem::save(OpenFile& file) {
+  if (!file.content->dirty()) return;
+  auto ticket = file.content->save();
+  {
+    const std::lock_guard lock(mutex_);
+    tree_.stage_again(*file.node);
+    ticket = std::max(ticket, tree_.stage());
+  }
+  state_.commit(ticket);
+}
+
+void MountedFilesystem::flush(const Handle& file) {
+  if (file->writer) save(*file);
+}
+
+void MountedFilesystem::fsync(const Handle& file) {
+  save(*file);
+  state_.sync();
+}
+
+void MountedFilesystem::fsync_directory(Ino) { state_.sync(); }
+
+void MountedFilesystem::release(const Handle& file) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (file->writer) file->node->library->last_change = std::chrono::steady_clock::now();
+  tree_.closed(*file->node, file->writer);
+}
+
+void MountedFilesystem::fallocate(const Handle& file, int mode, std::uint64_t offset,
+                                  std::uint64_t length) {
+  const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+  const int what = mode & ~FALLOC_FL_KEEP_SIZE;
+  if (what != 0 && what != FALLOC_FL_PUNCH_HOLE && what != FALLOC_FL_ZERO_RANGE)
+    throw Error(Errc::unsupported, "fallocate: only size, holes and zeros");
+  if (length > max_file || offset > max_file - length)
+    throw Error(Errc::too_large, "fallocate: past the largest file");
+  if (what == 0 && keep_size) return;  // nothing is set aside here: space is the server's
+  write_content(*file, [&](FileContent& content) {
+    const auto end = offset + length;
+    if (what != 0) {
+      const auto size = content.size();
+      if (offset < size) content.zero(offset, std::min(end, size) - offset);
+    }
+    if (!keep_size && end > content.size()) content.truncate(end);
+  });
+}
+
+std::uint64_t MountedFilesystem::seek(const Handle& file, std::uint64_t offset, int whence) {
+  const auto size = file->content->size();
+  if (offset >= size) throw Error(Errc::no_data, "lseek: past the end");
+  if (whence == SEEK_DATA) return offset;
+  if (whence == SEEK_HOLE) return size;
+  throw Error(Errc::invalid, "lseek: only data and holes are asked of a filesystem");
+}
+
+std::size_t MountedFilesystem::copy_range(const Handle& from, std::uint64_t from_offset,
+                                          const Handle& to, std::uint64_t to_offset,
+                                          std::size_t length) {
+  if (!to->writer) throw Error(Errc::denied, "copy: the target is open for reading");
+  const auto size = from->content->size();
+  if (from_offset >= size) return 0;
+
+  // A whole published file into an empty one: they share the blocks from now on.
+  const bool shared = change_tree([&](Tree& tree) {
+    auto& source = *from->node;
+    auto& target = *to->node;
+    tree.check_writable(target);
+    const bool whole = from_offset == 0 && to_offset == 0 && length >= size &&
+                       source.library == target.library && source.content == from->content &&
+                       !source.content->dirty() && !target.content->dirty() &&
+                       target.content->size() == 0 && target.parent;
+    if (whole) {
+      target.content->replace(source.id, size);
+      target.id = source.id;
+      target.size = size;
+      target.mtime = source.mtime;
+      target.modifier = tree.user();
+      tree.touch(target);
+    }
+    return std::pair(target.library, whole);
+  });
+  if (shared) return static_cast<std::size_t>(size);
+
+  Bytes piece(std::min(length, copy_piece));
+  std::size_t done = 0;
+  while (done < length) {
+    const auto want = MutableByteView(piece).first(std::min(piece.size(), length - done));
+    const auto got = from->content->read(from_offset + done, want);
+    if (got == 0) break;
+    write_content(*to, [&](FileContent& content) {
+      content.write(to_offset + done, ByteView(piece).first(got));
+    });
+    done += got;
+  }
+  return done;
+}
+
+Attr MountedFilesystem::mkdir(Ino parent, std::string_view name, mode_t) {
+  return change_tree([&](Tree& tree) {
+    auto& node = tree.create_folder(tree.node(parent), name);
+    return std::pair(node.library, tree.counted(node));
+  });
+}
+
+void MountedFilesystem::unlink(Ino parent, std::string_view name) {
+  change_tree([&](Tree& tree) {
+    auto& folder = tree.node(parent);
+    tree.remove(folder, name, false);
+    return std::pair(folder.library, 0);
+  });
+}
+
+void MountedFilesystem::rmdir(Ino parent, std::string_view name) {
+  change_tree([&](Tree& tree) {
+    auto& folder = tree.node(parent);
+    tree.remove(folder, name, true);
+    return std::pair(folder.library, 0);
+  });
+}
+
+void MountedFilesystem::rename(Ino parent, std::string_view name, Ino new_parent,
+                               std::string_view new_name, unsigned flags) {
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
+    throw Error(Errc::invalid, "rename: a flag that is not known here");
+  change_tree([&](Tree& tree) {
+    auto& folder = tree.node(parent);
+    tree.rename(folder, name, tree.node(new_parent), new_name, flags);
+    return std::pair(folder.library, 0);
+  });
+}
+
+struct statvfs MountedFilesystem::statfs() {
+  constexpr std::uint64_t block = 4096;
+  constexpr std::uint64_t unlimited = std::uint64_t{1} << 50U;
+  struct statvfs st = {};
+  st.f_bsize = st.f_frsize = block;
+  st.f_namemax = max_name;
+  const std::lock_guard lock(quota_mutex_);
+  const auto used = quota_ ? quota_->used : 0;
+  const auto total = quota_ && quota_->total ? *quota_->total : used + unlimited;
+  st.f_blocks = total / block;
+  st.f_bfree = st.f_bavail = total > used ? (total - used) / block : 0;
+  st.f_files = 1'000'000'000;
+  st.f_ffree = st.f_favail = st.f_files;
+  return st;
+}
+
+void MountedFilesystem::access(Ino ino, int mask) {
+  with_tree([&](Tree& tree) {
+    const auto& node = tree.node(ino);
+    const auto mode = tree.stat_of(node).st_mode;
+    if ((mask & W_OK) != 0) tree.check_writable(node);
+    if ((mask & R_OK) != 0) tree.check_open(node);
+    if ((mask & X_OK) != 0 && (mode & 0111U) == 0)
+      throw Error(Errc::denied, "access: not executable");
+    return 0;
+  });
+}
+
+}  // namespace nacre

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The Filesystem over a Remote: the tree under its mutex, the operations, and
+// the threads that follow the server.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "cache/block_cache.hpp"
+#include "cache/object_cache.hpp"
+#include "cache/state.hpp"
+#include "fs/depot.hpp"
+#include "fs/filesystem.hpp"
+#include "fs/library_sync.hpp"
+#include "fs/mount.hpp"
+#include "fs/tree.hpp"
+
+namespace nacre {
+
+class MountedFilesystem final : public Filesystem {
+ public:
+  MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> remote);
+  ~MountedFilesystem() override;
+
+  void start(Kernel& kernel) override;
+  void stop() override;
+
+  Attr lookup(Ino parent, std::string_view name) override;
+  void forget(Ino ino, std::uint64_t lookups) noexcept override;
+  Attr getattr(Ino ino) override;
+  Attr setattr(Ino ino, const SetAttr& change) override;
+  std::shared_ptr<const Listing> list(Ino directory) override;
+
+  Opened open(Ino ino, int flags) override;
+  Opened create(Ino parent, std::string_view name, mode_t mode, int flags) override;
+  std::size_t read(const Handle& file, std::uint64_t offset, MutableByteView out) override;
+  void write(const Handle& file, std::uint64_t offset, ByteView bytes) override;
+  void flush(const Handle& file) override;
+  void fsync(const Handle& file) override;
+  void release(const Handle& file) noexcept override;
+  void fsync_directory(Ino directory) override;
+  void fallocate(const Handle& file, int mode, std::uint64_t offset, std::uint64_t length) override;
+  std::uint64_t seek(const Handle& file, std::uint64_t offset, int whence) override;
+  std::size_t copy_range(const Handle& from, std::uint64_t from_offset, const Handle& to,
+                         std::uint64_t to_offset, std::size_t length) override;
+
+  Attr mkdir(Ino parent, std::string_view name, mode_t mode) override;
+  void unlink(Ino parent, std::string_view name) override;
+  void rmdir(Ino parent, std::string_view name) override;
+  void rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
+              unsigned flags) override;
+
+  struct statvfs statfs() override;
+  void access(Ino ino, int mask) override;
+  std::optional<std::string> get_xattr(Ino ino, std::string_view name) override;
+  std::vector<std::string> list_xattr(Ino ino) override;
+
+  ControlReply control(ControlRequest request) override;
+  void on_unmount(std::function<void()> unmount) override;
+
+ private:
+  // Runs f(tree) under the mutex, fetching what it lacks without it.
+  template <class F>
+  auto with_tree(F f);
+  // The same for a change: what it staged is in state when this returns.
+  template <class F>
+  auto change_tree(F f);
+  void fetch(const LibraryId& library, const ObjectId& directory);
+  void write_content(OpenFile& file, const std::function<void(FileContent&)>& change);
+  void save(OpenFile& file);
+  void truncate(OpenFile& file, std::uint64_t size);
+
+  [[nodiscard]] bool wanted(const LibraryInfo& info) const;
+  void add_library(const LibraryInfo& info, bool as_top);
+  Tree::Recorded recorded(const LibraryId& library);
+  Library& find_library(std::string_view name_or_id);
+  LibrarySync& sync_of(const LibraryId& library);
+  std::vector<LibrarySync*> all_syncs();
+  void unlock_library(Library& library, const Secret& password);
+  void lock_library(Library& library);
+  void follow(const std::stop_token& stop);
+  void look_at_server();
+  void look_at_libraries();
+
+  ControlReply sync(bool wait, std::chrono::seconds timeout);
+  std::string status_json();
+  std::string status_text();
+
+  MountPlan plan_;
+  std::unique_ptr<Remote> remote_;
+  ObjectCache objects_;
+  BlockCache blocks_;
+  State state_;
+  Depot depot_;
+  ContentStore store_;
+
+  std::mutex mutex_;  // the tree's; held over no I/O
+  Tree tree_;         // guarded by mutex_
+  SyncContext context_;
+  // Guarded by mutex_; never removed from, so what it points to stays.
+  std::map<LibraryId, std::unique_ptr<LibrarySync>> syncs_;
+  std::function<void()> unmount_;
+
+  std::mutex quota_mutex_;
+  std::optional<Quota> quota_;  // as last heard
+
+  std::mutex follow_mutex_;
+  std::condition_variable_any follow_changed_;
+  std::string connection_error_;  // guarded by follow_mutex_; empty: the server answers
+  std::jthread follower_;         // last: ends first
+};
+
+}  // namespace nacre

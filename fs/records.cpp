@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/records.hpp"
+
+#include <algorithm>
+#include <concepts>
+#include <string_view>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace nacre {
+namespace {
+
+class Writer {
+ public:
+  template <std::unsigned_integral T>
+  Writer& number(T value) {
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+      bytes_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+    return *this;
+  }
+  Writer& raw(ByteView bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    return *this;
+  }
+  Writer& text(std::string_view text) { return blob(as_bytes(text)); }
+  Writer& blob(ByteView bytes) {
+    return number(static_cast<std::uint32_t>(bytes.size())).raw(bytes);
+  }
+  Bytes take() { return std::move(bytes_); }
+
+ private:
+  Bytes bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(ByteView bytes) : rest_(bytes) {}
+
+  template <std::unsigned_integral T>
+  T number() {
+    const auto bytes = raw(sizeof(T));
+    T value = 0;
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+      value = static_cast<T>(value | (static_cast<T>(bytes[i]) << (8 * i)));
+    return value;
+  }
+  ByteView raw(std::size_t size) {
+    if (size > rest_.size()) throw Error(Errc::corrupt, "state: a record ends too early");
+    const auto taken = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return taken;
+  }
+  ByteView blob() { return raw(number<std::uint32_t>()); }
+  std::string text() { return std::string(as_text(blob())); }
+  ObjectId id() {
+    ObjectId id;
+    std::ranges::copy(raw(id.bytes.size()), id.bytes.begin());
+    return id;
+  }
+  void finish() const {
+    if (!rest_.empty()) throw Error(Errc::corrupt, "state: a record has too many bytes");
+  }
+  [[nodiscard]] ByteView rest() const { return rest_; }
+
+ private:
+  ByteView rest_;
+};
+
+Bytes key(const LibraryId& library, char kind) {
+  const auto text = library.text();
+  Bytes bytes(text.begin(), text.end());
+  bytes.push_back(static_cast<std::uint8_t>(kind));
+  return bytes;
+}
+
+void append_number(Bytes& bytes, std::uint64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8)
+    bytes.push_back(static_cast<std::uint8_t>(number >> static_cast<unsigned>(shift)));
+}
+
+constexpr std::size_t numbers_at = 37;  // after the library's id and the letter
+
+std::uint64_t number_at(ByteView bytes, std::size_t offset) {
+  if (bytes.size() < offset + 8) throw Error(Errc::corrupt, "state: a key is too short");
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < 8; ++i) number = number << 8U | bytes[offset + i];
+  return number;
+}
+
+}  // namespace
+
+namespace record_key {
+
+Bytes base(const LibraryId& library) { return key(library, 'b'); }
+Bytes entries(const LibraryId& library) { return key(library, 'e'); }
+Bytes files(const LibraryId& library) { return key(library, 'f'); }
+Bytes extents(const LibraryId& library) { return key(library, 'x'); }
+
+Bytes entry(const LibraryId& library, NodeNumber folder, const std::array<std::uint8_t, 16>& tag) {
+  auto bytes = entries(library);
+  append_number(bytes, folder);
+  bytes.insert(bytes.end(), tag.begin(), tag.end());
+  return bytes;
+}
+
+Bytes file(const LibraryId& library, NodeNumber node) {
+  auto bytes = files(library);
+  append_number(bytes, node);
+  return bytes;
+}
+
+Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index) {
+  auto bytes = extents(library);
+  append_number(bytes, node);
+  append_number(bytes, index);
+  return bytes;
+}
+
+NodeNumber number_in(ByteView key) { return number_at(key, numbers_at); }
+std::uint64_t index_in(ByteView key) { return number_at(key, numbers_at + 8); }
+
+}  // namespace record_key
+
+Bytes encode_base(const Commit& commit) {
+  return Writer().raw(commit.id.bytes).blob(write_commit(commit)).take();
+}
+
+Commit decode_base(ByteView bytes) {
+  Reader in(bytes);
+  const auto id = in.id();
+  auto commit = read_commit(id, in.blob());
+  in.finish();
+  return commit;
+}
+
+Bytes encode(const EntryRecord& record) {
+  const auto& dirent = record.dirent;
+  return Writer()
+      .text(record.name)
+      .number(static_cast<std::uint8_t>(record.removed))
+      .number(record.node)
+      .raw(dirent.id.bytes)
+      .number(dirent.mode)
+      .number(static_cast<std::uint64_t>(dirent.mtime))
+      .number(dirent.size)
+      .text(dirent.modifier)
+      .take();
+}
+
+EntryRecord decode_entry(ByteView bytes) {
+  Reader in(bytes);
+  EntryRecord record;
+  record.name = in.text();
+  record.removed = in.number<std::uint8_t>() != 0;
+  record.node = in.number<std::uint64_t>();
+  auto& dirent = record.dirent;
+  dirent.name = record.name;
+  dirent.id = in.id();
+  dirent.mode = in.number<std::uint32_t>();
+  dirent.mtime = static_cast<std::int64_t>(in.number<std::uint64_t>());
+  dirent.size = in.number<std::uint64_t>();
+  dirent.modifier = in.text();
+  in.finish();
+  return record;
+}
+
+Bytes encode(const FileRecord& record) {
+  return Writer()
+      .raw(record.base.bytes)
+      .number(record.base_size)
+      .number(record.base_limit)
+      .number(record.size)
+      .take();
+}
+
+FileRecord decode_file(ByteView bytes) {
+  Reader in(bytes);
+  FileRecord record;
+  record.base = in.id();
+  record.base_size = in.number<std::uint64_t>();
+  record.base_limit = in.number<std::uint64_t>();
+  record.size = in.number<std::uint64_t>();
+  in.finish();
+  return record;
+}
+
+Bytes encode(const ExtentRecord& record) {
+  Writer out;
+  out.number(static_cast<std::uint32_t>(record.valid.size()));
+  for (const auto& [begin, end] : record.valid) out.number(begin).number(end);
+  return out.raw(record.data).take();
+}
+
+ExtentRecord decode_extent(ByteView bytes) {
+  Reader in(bytes);
+  ExtentRecord record;
+  const auto count = in.number<std::uint32_t>();
+  std::uint64_t total = 0;
+  std::uint32_t last = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto begin = in.number<std::uint32_t>();
+    const auto end = in.number<std::uint32_t>();
+    if (begin >= end || begin < last) throw Error(Errc::corrupt, "state: an extent overlaps");
+    record.valid.emplace_back(begin, end);
+    total += end - begin;
+    last = end;
+  }
+  if (in.rest().size() != total) throw Error(Errc::corrupt, "state: an extent's size is wrong");
+  record.data.assign(in.rest().begin(), in.rest().end());
+  return record;
+}
+
+}  // namespace nacre

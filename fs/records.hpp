@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How unsent changes are spelled in the state environment (cache/FORMAT.md):
+// little-endian numbers, strings with a 32-bit length.  Keys are a library's id,
+// one letter, and big-endian numbers, so that a scan comes in order:
+//
+//   <library> 'b'                    the published commit that the changes build on
+//   <library> 'e' <folder> <tag>     one changed name of a folder
+//   <library> 'f' <node>             a file whose content changed
+//   <library> 'x' <node> <index>     one extent of it
+//
+// Folders and files are numbered by node, 1 is the library's top.  Pure functions;
+// decoders throw Error{corrupt}.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "remote/objects.hpp"
+
+namespace nacre {
+
+using NodeNumber = std::uint64_t;
+inline constexpr NodeNumber top_number = 1;
+
+namespace record_key {
+Bytes base(const LibraryId& library);
+Bytes entries(const LibraryId& library);  // prefix of all
+Bytes entry(const LibraryId& library, NodeNumber folder, const std::array<std::uint8_t, 16>& tag);
+Bytes files(const LibraryId& library);  // prefix of all
+Bytes file(const LibraryId& library, NodeNumber node);
+Bytes extents(const LibraryId& library);  // prefix of all
+Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index);
+NodeNumber number_in(ByteView key);    // of entry (the folder), file and extent keys
+std::uint64_t index_in(ByteView key);  // of extent keys
+}  // namespace record_key
+
+struct EntryRecord {
+  std::string name;
+  bool removed = false;
+  NodeNumber node = 0;  // 0 when removed
+  Dirent dirent;        // as the name stands here; id is what it was published as
+};
+
+struct FileRecord {
+  ObjectId base;  // the published file under the changes
+  std::uint64_t base_size = 0;
+  std::uint64_t base_limit = 0;  // bytes of it that still show
+  std::uint64_t size = 0;
+};
+
+struct ExtentRecord {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> valid;  // offset, end; ascending, apart
+  Bytes data;                                                  // of these, one after the other
+};
+
+Bytes encode_base(const Commit& commit);
+Bytes encode(const EntryRecord& record);
+Bytes encode(const FileRecord& record);
+Bytes encode(const ExtentRecord& record);
+Commit decode_base(ByteView bytes);
+EntryRecord decode_entry(ByteView bytes);
+FileRecord decode_file(ByteView bytes);
+ExtentRecord decode_extent(ByteView bytes);
+
+}  // namespace nacre

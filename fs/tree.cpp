@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/tree.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "base/error.hpp"
+
+namespace nacre {
+namespace {
+
+std::int64_t now_seconds() { return std::time(nullptr); }
+
+}  // namespace
+
+bool Library::changed() const noexcept { return !top->folder->changes.empty(); }
+
+Dirent Node::dirent() const {
+  Dirent entry;
+  entry.name = name;
+  entry.id = id;
+  entry.mode = mode;
+  entry.mtime = mtime;
+  if (!is_directory()) {
+    entry.size = current_size();
+    entry.modifier = modifier;
+  }
+  return entry;
+}
+
+Tree::Tree(Depot& depot, State& state, ContentStore& store, std::string user, bool read_only)
+    : depot_(depot),
+      state_(state),
+      store_(store),
+      user_(std::move(user)),
+      read_only_(read_only),
+      uid_(::geteuid()),
+      gid_(::getegid()) {}
+
+Tree::~Tree() = default;
+
+Node& Tree::new_node(Library* library, bool directory) {
+  auto node = std::make_unique<Node>();
+  node->library = library;
+  node->ino = next_ino_++;
+  if (directory) {
+    node->folder = std::make_unique<Folder>();
+    node->mode = mode_directory;
+  }
+  auto& made = *node;
+  nodes_.emplace(made.ino, std::move(node));
+  return made;
+}
+
+void Tree::make_top() {
+  auto& top = new_node(nullptr, true);
+  top.lookups = 1;  // the kernel never gives the root back
+  top.mtime = now_seconds();
+  top.st_ino = root_ino;
+}
+
+Library& Tree::add_library(std::unique_ptr<Library> library, bool as_top) {
+  auto& added = *library;
+  auto& top = new_node(&added, true);
+  top.lookups = as_top ? 1 : 0;
+  if (added.ready) top.id = added.base.root;
+  top.mtime = added.base.ctime;
+  top.number = top_number;
+  top.st_ino = std::hash<LibraryId>()(added.id) % local_st_ino;
+  added.top = &top;
+  added.numbered[top_number] = &top;
+  if (!as_top) {
+    auto& mount_top = node(root_ino);
+    top.parent = &mount_top;
+    top.name = added.shown_name;
+    mount_top.folder->children[top.name] = &top;
+  }
+  libraries_.push_back(std::move(library));
+  return added;
+}
+
+std::vector<Library*> Tree::libraries() const {
+  std::vector<Library*> all;
+  for (const auto& library : libraries_) all.push_back(library.get());
+  return all;
+}
+
+Library& Tree::library(const LibraryId& id) {
+  for (const auto& library : libraries_) {
+    if (library->id == id) return *library;
+  }
+  throw Error(Errc::not_found, id.str() + ": not a library of this mount");
+}
+
+Node& Tree::node(Ino ino) {
+  const auto found = nodes_.find(ino);
+  if (found == nodes_.end()) throw Error(Errc::not_found, "inode: not known here");
+  return *found->second;
+}
+
+Node* Tree::find_number(Library& library, NodeNumber number) {
+  const auto found = library.numbered.find(number);
+  return found == library.numbered.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const Directory> Tree::published(const Node& folder) const {
+  static const auto none = std::make_shared<const Directory>();
+  if (!folder.library) return none;
+  if (!folder.library->ready) throw NeedLibrary{folder.library->id};
+  if (folder.id.is_empty()) return none;
+  auto directory = depot_.known_directory(folder.library->id, folder.id);
+  if (!directory) throw NeedDirectory{folder.library->id, folder.id};
+  return directory;
+}
+
+std::uint64_t Tree::derive_st_ino(const Node& parent, std::string_view name) const {
+  std::uint64_t hash = parent.st_ino * 0x9e3779b97f4a7c15U + 0xcbf29ce484222325U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  hash ^= hash >> 29U;
+  do {
+    hash = (hash * 0xbf58476d1ce4e5b9U + 1) % local_st_ino;
+  } while (moved_st_inos_.contains(hash));
+  return hash;
+}
+
+Node& Tree::materialize(Node& folder, const Dirent& dirent) {
+  auto& made = new_node(folder.library, dirent.is_directory());
+  made.name = dirent.name;
+  made.parent = &folder;
+  made.id = dirent.id;
+  if (!dirent.is_directory()) made.mode = dirent.is_executable() ? mode_executable : mode_file;
+  made.mtime = dirent.mtime;
+  made.size = dirent.size;
+  made.modifier = dirent.modifier;
+  made.st_ino = derive_st_ino(folder, dirent.name);
+  folder.folder->children.emplace(made.name, &made);
+  return made;
+}
+
+void Tree::check_open(const Node& node) const {
+  if (node.library && node.library->keys->locked())
+    throw Error(Errc::locked,
+                node.library->name + ": locked; unlock it with `nacre unlock MOUNTPOINT LIBRARY`");
+}
+
+void Tree::check_writable(const Node& node) const {
+  if (read_only_) throw Error(Errc::read_only, "mount: read only");
+  if (!node.library) throw Error(Errc::denied, "mount: only libraries stand here");
+  check_open(node);
+  if (!node.library->writable)
+    throw Error(Errc::read_only, node.library->name + ": the library is shared read only");
+}
+
+Node* Tree::child(Node& folder, std::string_view name) {
+  if (!folder.is_directory()) throw Error(Errc::not_directory, "lookup: not a directory");
+  check_open(folder);
+  auto& own = *folder.folder;
+  if (const auto found = own.children.find(name); found != own.children.end()) return found->second;
+  if (own.changes.contains(name)) return nullptr;  // removed: others are in memory
+  const auto directory = published(folder);
+  const auto* dirent = directory->find(name);
+  return dirent ? &materialize(folder, *dirent) : nullptr;
+}
+
+bool Tree::empty(Node& folder) {
+  const auto directory = published(folder);
+  const auto& changes = folder.folder->changes;
+  if (std::ranges::any_of(changes, [](const auto& change) { return !change.second.removed; }))
+    return false;
+  return std::ranges::all_of(directory->entries,
+                             [&](const Dirent& entry) { return changes.contains(entry.name); });
+}
+
+struct stat Tree::stat_of(const Node& node) const {
+  const auto* library = node.library;
+  const bool locked = library && library->keys->locked();
+  const bool writable = !read_only_ && library && library->writable;
+  struct stat st = {};
+  st.st_ino = node.st_ino;
+  st.st_uid = uid_;
+  st.st_gid = gid_;
+  st.st_blksize = 4096;
+  st.st_mtim.tv_sec = st.st_ctim.tv_sec = st.st_atim.tv_sec = node.mtime;
+  if (node.is_directory()) {
+    st.st_mode = S_IFDIR | (locked ? 0U : writable || !library ? 0755U : 0555U);
+    st.st_nlink = 1;  // "not counted", as btrfs does: tools then do not derive anything from it
+  } else {
+    st.st_mode = S_IFREG | (writable ? 0644U : 0444U) | ((node.mode & 0100U) != 0 ? 0111U : 0U);
+    st.st_nlink = node.parent ? 1 : 0;
+    st.st_size = static_cast<off_t>(node.current_size());
+    st.st_blocks = (st.st_size + 511) / 512;
+  }
+  return st;
+}
+
+Listing Tree::list(Node& folder) {
+  if (!folder.is_directory()) throw Error(Errc::not_directory, "list: not a directory");
+  check_open(folder);
+  const auto directory = published(folder);
+  const auto& own = *folder.folder;
+  Listing listing;
+  listing.reserve(directory->entries.size() + own.children.size());
+  Node shadow;  // stands for a child that nobody has looked up
+  shadow.library = folder.library;
+  shadow.parent = &folder;
+  for (auto entry = directory->entries.rbegin(); entry != directory->entries.rend(); ++entry) {
+    if (own.changes.contains(entry->name)) continue;
+    if (const auto found = own.children.find(entry->name); found != own.children.end()) {
+      listing.push_back({entry->name, stat_of(*found->second)});
+      continue;
+    }
+    shadow.st_ino = derive_st_ino(folder, entry->name);
+    shadow.mode = entry->mode;
+    shadow.mtime = entry->mtime;
+    shadow.size = entry->size;
+    if (entry->is_directory() != shadow.is_directory())
+      shadow.folder = entry->is_directory() ? std::make_unique<Folder>() : nullptr;
+    listing.push_back({entry->name, stat_of(shadow)});
+  }
+  for (const auto& [name, node] : own.children) {
+    const bool local = !folder.library;  // libraries under the mount's top
+    const auto change = own.changes.find(name);
+    if (local || (change != own.changes.end() && !change->second.removed))
+      listing.push_back({name, stat_of(*node)});
+  }
+  return listing;
+}
+
+const std::shared_ptr<FileContent>& Tree::content(Node& file) {
+  if (!file.content)
+    file.content = std::make_shared<FileContent>(store_, file.library->id, file.library->keys,
+                                                 file.id, file.size);
+  return file.content;
+}
+
+Attr Tree::counted(Node& node) {
+  ++node.lookups;
+  return {node.ino, stat_of(node)};
+}
+
+void Tree::forget(Ino ino, std::uint64_t lookups) noexcept {
+  const auto found = nodes_.find(ino);
+  if (found == nodes_.end()) return;
+  auto& node = *found->second;
+  node.lookups -= std::min(node.lookups, lookups);
+  release_if_unused(node);
+}
+
+void Tree::opened(Node& file, bool writer) {
+  ++file.opens;
+  if (writer) ++file.writers;
+}
+
+void Tree::closed(Node& file, bool writer) noexcept {
+  --file.opens;
+  if (writer) --file.writers;
+  if (file.opens == 0 && file.content && !file.content->dirty() && file.parent) {
+    file.size = file.content->size();
+    file.content.reset();
+  }
+  release_if_unused(file);
+}
+
+// A node stays while the kernel knows it, a handle uses it, it has changes of
+// its own, or something below it stays.
+void Tree::release_if_unused(Node& start) noexcept {
+  auto* node = &start;
+  while (node && node->lookups == 0 && node->opens == 0 && !node->is_top() &&
+         node->ino != root_ino) {
+    auto* parent = node->parent;
+    if (node->folder && !node->folder->children.empty()) return;
+    if (parent && parent->folder->changes.contains(node->name)) return;
+    if (!parent && node->content) {
+      try {
+        node->content->erase();  // an unlinked file: nobody can reach it any more
+      } catch (const std::exception&) {
+        // Out of memory: what is left in state is dropped at the next start.
+      }
+    }
+    if (parent) parent->folder->children.erase(node->name);
+    if (node->number != 0) node->library->numbered.erase(node->number);
+    moved_st_inos_.erase(node->st_ino);
+    nodes_.erase(node->ino);
+    node = parent;
+  }
+}
+
+}  // namespace nacre
