@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+
+#include "content_fixture.hpp"
+#include "fs/file_reader.hpp"
+#include "fs/layout.hpp"
+#include "fs/patience.hpp"
+
+namespace nacre {
+namespace {
+
+using namespace test;
+using Catch::Matchers::Contains;
+
+// Threads wait here until the test lets them go.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  void await(int waiting) {
+    std::unique_lock lock(mutex_);
+    const bool came =
+        changed_.wait_for(lock, std::chrono::seconds(20), [&] { return waiting_ >= waiting; });
+    if (!came) throw std::runtime_error("nobody came to the gate");
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int waiting_ = 0;
+  bool open_ = false;
+};
+
+Bytes read_all(FileReader& reader, std::uint64_t offset, std::size_t size) {
+  Bytes out(size);
+  out.resize(reader.read(offset, out));
+  return out;
+}
+
+Bytes part(const Bytes& content, std::size_t offset, std::size_t size) {
+  const auto view = ByteView(content).subspan(offset, std::min(size, content.size() - offset));
+  return {view.begin(), view.end()};
+}
+
+template <class Work>
+Errc code_of(Work&& work) {
+  try {
+    work();
+  } catch (const Error& e) {
+    return e.code();
+  }
+  throw std::runtime_error("nothing was thrown");
+}
+
+bool eventually(const std::function<bool()>& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+TEST_CASE("a read at any offset gives the content, cold and warm, for every encryption") {
+  const auto version = GENERATE(0, 2, 3, 4);
+  const auto shape = GENERATE(0, 1, 2, 3, 4);
+  ContentFixture f;
+  const auto key = make_key(version);
+  const auto content = noise(200'003);
+  const std::vector<std::size_t> cuts = shape == 0   ? std::vector{content.size()}
+                                        : shape == 1 ? even_cuts(content.size(), 16'384)
+                                        : shape == 2 ? even_cuts(content.size(), 10'007)
+                                        : shape == 3 ? odd_cuts(content.size(), 30'000)
+                                                     : odd_cuts(content.size(), 900);
+  const auto id = f.add_file(content, cuts, key.get());
+
+  std::mt19937 random(static_cast<unsigned>(version * 10 + shape));
+  for (const bool warm : {false, true}) {
+    CAPTURE(version, shape, warm);
+    if (warm) {
+      FileReader whole(*f.depot, f.library, key, id, content.size());
+      REQUIRE(read_all(whole, 0, content.size()) == content);
+      f.restart();
+    }
+    const int before = f.remote.count.block;
+    for (int i = 0; i < 60; ++i) {
+      if (i % 20 == 0 && !warm) f.restart();
+      FileReader reader(*f.depot, f.library, key, id, content.size());
+      for (int j = 0; j < 3; ++j) {
+        const auto offset = random() % content.size();
+        const auto size = 1 + random() % (j == 0 ? 40 : 50'000);
+        REQUIRE(read_all(reader, offset, size) == part(content, offset, size));
+      }
+    }
+    if (warm) CHECK(f.remote.count.block == before);
+  }
+}
+
+TEST_CASE("a read past the end is short, and the empty file asks nobody") {
+  ContentFixture f;
+  const auto content = noise(1000);
+  FileReader reader(*f.depot, f.library, nullptr, f.add_file(content, {400, 600}, nullptr), 1000);
+  CHECK(read_all(reader, 990, 100) == part(content, 990, 10));
+  CHECK(read_all(reader, 1000, 100).empty());
+  FileReader empty(*f.depot, f.library, nullptr, ObjectId{}, 0);
+  CHECK(read_all(empty, 0, 10).empty());
+}
+
+TEST_CASE("sizes are asked for only when an offset needs them") {
+  ContentFixture f;
+  const auto content = noise(100'000);
+  const auto id = f.add_file(content, even_cuts(content.size(), 5'000), nullptr);
+  {
+    FileReader reader(*f.depot, f.library, nullptr, id, content.size());
+    for (std::size_t at = 0; at < content.size(); at += 3'000) {
+      REQUIRE(read_all(reader, at, 3'000) == part(content, at, 3'000));
+    }
+    CHECK(f.remote.count.block_sizes == 0);
+  }
+  ContentFixture g;
+  g.add_file(content, even_cuts(content.size(), 5'000), nullptr);
+  for (int i = 0; i < 2; ++i) {
+    FileReader reader(*g.depot, g.library, nullptr, id, content.size());
+    REQUIRE(read_all(reader, 52'000, 100) == part(content, 52'000, 100));
+    CHECK(g.remote.count.block_sizes == 1);
+    CHECK(g.remote.count.block == 1);
+    g.restart();
+  }
+}
+
+TEST_CASE("borders of an encrypted file cost few blocks, and are learned once") {
+  ContentFixture f;
+  const auto key = make_key(4);
+  const auto count = [&](const Bytes& content, const std::vector<std::size_t>& cuts,
+                         std::uint64_t offset) {
+    const auto id = f.add_file(content, cuts, key.get());
+    const int before = f.remote.count.block;
+    FileReader reader(*f.depot, f.library, key, id, content.size());
+    REQUIRE(read_all(reader, offset, 10) == part(content, offset, 10));
+    const int cost = f.remote.count.block - before;
+    // What was fetched to learn from stays, and so does what was learned.
+    FileReader again(*f.depot, f.library, key, id, content.size());
+    REQUIRE(read_all(again, offset + 1, 10) == part(content, offset + 1, 10));
+    REQUIRE(f.remote.count.block - before == cost);
+    return cost;
+  };
+  // All padded by 16: nothing to learn.  Fixed blocks: the last tells all.
+  const auto round = noise(100'000), odd = noise(100'003, 2);
+  CHECK(count(round, even_cuts(round.size(), 2'000), 50'001) == 1);
+  CHECK(count(odd, even_cuts(odd.size(), 2'000), 50'001) == 2);
+  // Otherwise from the nearer end, after the last, which might have told all.
+  CHECK(count(odd, even_cuts(odd.size(), 1'001), 3'500) <= 5);
+  CHECK(count(odd, even_cuts(odd.size(), 1'001), 97'500) <= 4);
+}
+
+TEST_CASE("one fetch serves all who wait, whether for a block or for an object") {
+  ContentFixture f;
+  const auto content = noise(50'000);
+  const auto id = f.add_file(content, {content.size()}, nullptr);
+  Gate gate;
+  f.remote.before = [&](const char*) { gate.pass(); };
+  std::vector<std::future<Bytes>> readers;
+  for (int i = 0; i < 8; ++i) {
+    readers.push_back(std::async(std::launch::async, [&] {
+      FileReader reader(*f.depot, f.library, nullptr, id, content.size());
+      return read_all(reader, 0, content.size());
+    }));
+  }
+  gate.await(1);
+  gate.open();
+  for (auto& reader : readers) CHECK(reader.get() == content);
+  CHECK(f.remote.count.block == 1);
+  CHECK(f.remote.count.objects == 1);
+}
+
+TEST_CASE("a failed fetch fails those who waited for it, and is tried again by the next") {
+  ContentFixture f;
+  const auto content = noise(5'000);
+  const auto id = f.add_file(content, {content.size()}, nullptr);
+  std::atomic<bool> down = true;
+  f.remote.before = [&](const char* member) {
+    if (down && std::string(member) == "block") throw Error(Errc::unreachable, "down");
+  };
+  FileReader reader(*f.depot, f.library, nullptr, id, content.size());
+  CHECK(code_of([&] { read_all(reader, 0, 10); }) == Errc::unreachable);
+  down = false;
+  CHECK(read_all(reader, 0, content.size()) == content);
+}
+
+TEST_CASE("in a hurry nothing waits: neither for the network nor for another's fetch") {
+  ContentFixture f;
+  const auto key = make_key(2);
+  const auto content = noise(50'000);
+  const auto id = f.add_file(content, odd_cuts(content.size(), 9'000), key.get());
+  FileReader reader(*f.depot, f.library, key, id, content.size());
+  {
+    const Hurry hurry;
+    CHECK_THROWS_AS(read_all(reader, 0, 10), WouldBlock);
+    CHECK(f.remote.count.objects + f.remote.count.block == 0);
+  }
+  Gate gate;
+  f.remote.before = [&](const char* member) {
+    if (std::string(member) == "block") gate.pass();
+  };
+  auto other = std::async(std::launch::async, [&] { return read_all(reader, 0, 10); });
+  gate.await(1);
+  {
+    const Hurry hurry;
+    CHECK_THROWS_AS(read_all(reader, 0, 10), WouldBlock);
+  }
+  gate.open();
+  CHECK(other.get() == part(content, 0, 10));
+  CHECK(read_all(reader, 0, content.size()) == content);
+  {
+    const Hurry hurry;
+    CHECK(read_all(reader, 0, content.size()) == content);
+  }
+  f.restart();
+  FileReader warm(*f.depot, f.library, key, id, content.size());
+  const Hurry hurry;
+  CHECK(read_all(warm, 0, content.size()) == content);
+}
+
+TEST_CASE("blocks and sizes that do not agree are an error, never other bytes") {
+  const auto version = GENERATE(0, 2, 3);
+  CAPTURE(version);
+  ContentFixture f;
+  const auto key = make_key(version);
+  const auto content = noise(30'000);
+  const auto id = f.add_file(content, {10'000, 20'000}, key.get());
+
+  FileReader other_size(*f.depot, f.library, key, id, 29'999);
+  CHECK(code_of([&] { read_all(other_size, 0, 10); }) == Errc::corrupt);
+
+  const auto claims = [&](std::uint64_t size, std::vector<Bytes> blocks) {
+    File file{size, {}};
+    for (auto& block : blocks)
+      file.blocks.push_back(f.remote.add_block(f.library, std::move(block)));
+    return f.remote.add_object(f.library, write_file(file));
+  };
+  const auto stored = stored_form(key.get(), content);
+  for (const std::uint64_t size : {std::uint64_t{29'999}, std::uint64_t{30'001}}) {
+    CAPTURE(size);
+    FileReader one(*f.depot, f.library, key, claims(size, {stored}), size);
+    CHECK(code_of([&] { read_all(one, 0, 30'001); }) == Errc::corrupt);
+    const auto two = stored_form(key.get(), ByteView(content).first(10'000));
+    FileReader both(*f.depot, f.library, key, claims(size + 10'000, {two, stored}), size + 10'000);
+    CHECK(code_of([&] { read_all(both, 0, 50'000); }) == Errc::corrupt);
+    CHECK(code_of([&] { read_all(both, 25'000, 50'000); }) == Errc::corrupt);
+  }
+  FileReader none(*f.depot, f.library, key, ObjectId{}, 5);
+  CHECK(code_of([&] { read_all(none, 0, 5); }) == Errc::corrupt);
+  if (version != 0) {
+    auto odd = stored;
+    odd.pop_back();
+    FileReader cut(*f.depot, f.library, key, claims(29'990, {odd}), 29'990);
+    CHECK(code_of([&] { read_all(cut, 0, 10); }) == Errc::corrupt);
+    auto bad = stored;
+    bad.back() ^= 1;  // its padding with it
+    FileReader pad(*f.depot, f.library, key, claims(30'000, {bad}), 30'000);
+    CHECK(code_of([&] { read_all(pad, 0, 10); }) == Errc::corrupt);
+  }
+}
+
+TEST_CASE("a remote that lies about sizes is found out, and believed again when it stops") {
+  const auto version = GENERATE(0, 4);
+  CAPTURE(version);
+  ContentFixture f;
+  const auto key = make_key(version);
+  const auto content = noise(90'000);
+  const auto id = f.add_file(content, even_cuts(content.size(), 9'000), key.get());
+  const std::uint64_t shift = GENERATE(16, 4'800);
+  f.remote.lie_about_sizes = [&](auto& sizes) {  // the sum stays right
+    sizes[1] += shift;
+    sizes[8] -= shift;
+  };
+  FileReader reader(*f.depot, f.library, key, id, content.size());
+  CHECK(code_of([&] { read_all(reader, 40'000, 90'000); }) == Errc::corrupt);
+  f.remote.lie_about_sizes = [](auto&) {};
+  CHECK(read_all(reader, 40'000, 90'000) == part(content, 40'000, 90'000));
+}
+
+TEST_CASE("a sequential reader is read ahead of, a random one is not") {
+  ContentFixture f;
+  const auto content = noise(20U << 20U);
+  const auto id = f.add_file(content, even_cuts(content.size(), 1U << 20U), nullptr);
+  FileReader reader(*f.depot, f.library, nullptr, id, content.size());
+  for (std::size_t at = 0; at < (768U << 10U); at += 128U << 10U) read_all(reader, at, 128U << 10U);
+  CHECK(eventually([&] { return f.remote.count.block >= 2; }));
+  for (std::size_t at = 768U << 10U; at < (4U << 20U); at += 128U << 10U) {
+    read_all(reader, at, 128U << 10U);
+  }
+  CHECK(eventually([&] { return f.remote.count.block >= 8; }));
+  CHECK(f.remote.count.block <= 4 + 16);
+
+  ContentFixture g;
+  g.add_file(content, even_cuts(content.size(), 1U << 20U), nullptr);
+  FileReader jumper(*g.depot, g.library, nullptr, id, content.size());
+  for (const std::size_t mib : {17, 3, 11, 5, 0, 17}) {
+    REQUIRE(read_all(jumper, mib << 20U, 4'096) == part(content, mib << 20U, 4'096));
+  }
+  g.restart();  // whatever was on its way has come
+  CHECK(g.remote.count.block == 5);
+}
+
+TEST_CASE("objects come in packs, once, and are at hand then") {
+  ContentFixture f;
+  std::vector<ObjectId> ids;
+  for (int i = 0; i < 500; ++i) {
+    Directory directory;
+    Dirent entry;
+    entry.name = "file " + std::to_string(i);
+    entry.id = sha1(as_bytes(entry.name));
+    directory.entries.push_back(entry);
+    ids.push_back(f.remote.add_object(f.library, write_directory(directory)));
+  }
+  ids.push_back(ids.front());
+  ids.push_back(ObjectId{});
+  CHECK(f.depot->known_directory(f.library, ids[3]) == nullptr);
+  f.depot->fetch_objects(f.library, ids);
+  f.depot->fetch_objects(f.library, ids);
+  CHECK(f.remote.count.objects == 1);
+  CHECK(f.remote.count.object_ids == 500);
+  {
+    const Hurry hurry;
+    CHECK(f.depot->directory(f.library, ids[3])->entries.front().name == "file 3");
+  }
+  f.restart();
+  CHECK(f.depot->known_directory(f.library, ids[7])->entries.front().name == "file 7");
+  CHECK(f.depot->directory(f.library, ObjectId{})->entries.empty());
+  CHECK(f.remote.count.objects == 1);
+  CHECK(code_of([&] { f.depot->file(f.library, ids[3]); }) == Errc::corrupt);
+}
+
+TEST_CASE("what is uploaded has the ids of real clients, and equal blocks are sent once") {
+  ContentFixture f;
+  MemorySource zeros(Bytes(20U << 20U));  // as a real desktop client cut zeros20M.bin
+  Uploader uploader(*f.depot, f.library, nullptr);
+  const auto object = uploader.add(zeros);
+  uploader.finish();
+  CHECK(object.id.hex() == "dfb0b858b31b3959464731ea9d7409eeae03c2ab");
+  const auto file = read_file(object.id, object.json);
+  REQUIRE(file.blocks.size() == 2);
+  CHECK(file.blocks[0].hex() == "8c206a1a87599f532ce68675536f0b1546900d7a");
+  CHECK(f.remote.count.put_block == 1);
+  CHECK(uploader.bytes_sent() == 10U << 20U);
+
+  std::uint32_t x = 1;  // the stream of the specification's vectors, section 2.2
+  Bytes stream(64U << 20U);
+  for (auto& byte : stream) {
+    x ^= x << 13U;
+    x ^= x >> 17U;
+    x ^= x << 5U;
+    byte = static_cast<std::uint8_t>(x);
+  }
+  MemorySource source(std::move(stream));
+  const auto cut = read_file({}, uploader.add(source).json);
+  uploader.finish();
+  std::vector<std::string> ids;
+  for (const auto& id : cut.blocks) ids.push_back(id.hex());
+  CHECK(ids ==
+        std::vector<std::string>{
+            "bc66786e70af1e7fb562463555f4c7fa94e82c83", "4902ad9e7acc8c620dcd8eefc9bc750d4bf45ef6",
+            "ab26e2208ab8435d8d11d94cba99499ce7858ee7", "7192e8cb37f038c4cbe3aca5e003789404fa60c5",
+            "821c40f1c270f4329bdb9af041baf102cdf9673d", "8241ca67e4155a506e809e9e5b26ec6c8d84ae83",
+            "89c655f10f4df55d800ccb3ca9a5580d6935e5df"});
+  // Whoever uploads the same again sends nothing.
+  const int before = f.remote.count.put_block;
+  Uploader again(*f.depot, f.library, nullptr);
+  CHECK(read_file({}, again.add(source).json).blocks == cut.blocks);
+  again.finish();
+  CHECK(f.remote.count.put_block == before);
+}
+
+TEST_CASE("what was uploaded is read without asking the remote, and from it") {
+  const auto version = GENERATE(0, 2, 3, 4);
+  CAPTURE(version);
+  ContentFixture f;
+  const auto key = make_key(version);
+  const auto content = noise((11U << 20U) + 5);
+  MemorySource source(content), small(noise(5)), empty({});
+  Uploader uploader(*f.depot, f.library, key);
+  const auto object = uploader.add(source);
+  const auto little = uploader.add(small);
+  CHECK(uploader.add(empty).id.is_empty());
+  uploader.finish();
+  f.depot->remember(f.library, object);
+  f.depot->remember(f.library, little);
+  {
+    const Hurry hurry;  // nothing is to be waited for, not even borders
+    FileReader reader(*f.depot, f.library, key, object.id, content.size());
+    CHECK(read_all(reader, (11U << 20U) - 100, 200) == part(content, (11U << 20U) - 100, 200));
+    CHECK(read_all(reader, 0, content.size()) == content);
+    FileReader other(*f.depot, f.library, key, little.id, 5);
+    CHECK(read_all(other, 0, 5) == noise(5));
+  }
+  CHECK(f.remote.count.block + f.remote.count.block_sizes + f.remote.count.objects == 0);
+
+  f.remote.add_object(f.library, object.json);
+  ContentFixture elsewhere;
+  for (const auto& id : read_file(object.id, object.json).blocks) {
+    elsewhere.remote.add_block(f.library, *f.remote.stored_block(f.library, id));
+  }
+  elsewhere.remote.add_object(f.library, object.json);
+  FileReader reader(*elsewhere.depot, f.library, key, object.id, content.size());
+  CHECK(read_all(reader, 0, content.size()) == content);
+}
+
+// Reads nothing real, and notes how far ahead of the sending it is read.
+class CountingSource : public PlainSource {
+ public:
+  CountingSource(std::uint64_t size, const Uploader& uploader) : size_(size), uploader_(uploader) {}
+  [[nodiscard]] std::uint64_t size() const override { return size_; }
+  void read(std::uint64_t offset, MutableByteView out) override {
+    std::ranges::fill(out, static_cast<std::uint8_t>(offset >> 20U));
+    ahead = std::max(ahead, offset + out.size() - uploader_.bytes_sent());
+  }
+  std::uint64_t ahead = 0;
+
+ private:
+  std::uint64_t size_;
+  const Uploader& uploader_;
+};
+
+TEST_CASE("an upload holds no more than it may, however slow the remote is") {
+  ContentFixture f;
+  std::mutex mutex;
+  f.remote.before = [&](const char* member) {
+    if (std::string(member) != "put_block") return;
+    const std::lock_guard lock(mutex);  // one after the other, and slowly
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  };
+  const std::uint64_t limit = 24U << 20U;
+  Uploader uploader(*f.depot, f.library, nullptr, limit);
+  CountingSource source(120U << 20U, uploader);
+  uploader.add(source);
+  uploader.finish();
+  CHECK(uploader.bytes_sent() == source.size());
+  CHECK(source.ahead <= limit + (12U << 20U));  // and the chunk being read
+  CHECK(source.ahead > limit / 2);              // cutting does not wait for sending
+}
+
+TEST_CASE("the first failure of an upload is told, and ends it") {
+  ContentFixture f;
+  f.remote.before = [](const char* member) {
+    if (std::string(member) == "put_block") throw Error(Errc::quota, "the account is full");
+  };
+  Uploader uploader(*f.depot, f.library, make_key(2), 16U << 20U);
+  MemorySource source(noise(1'000'000));
+  uploader.add(source);
+  CHECK_THROWS_WITH(uploader.finish(), Contains("the account is full"));
+  CountingSource big(200U << 20U, uploader);
+  CHECK(code_of([&] { uploader.add(big); }) == Errc::quota);
+  CHECK(code_of([&] { uploader.finish(); }) == Errc::quota);
+}
+
+TEST_CASE("an upload that is given up while the remote is slow ends at once after that call") {
+  ContentFixture f;
+  Gate gate;
+  f.remote.before = [&](const char* member) {
+    if (std::string(member) == "missing_blocks") gate.pass();
+  };
+  auto uploader = std::make_unique<Uploader>(*f.depot, f.library, nullptr, 24U << 20U);
+  MemorySource source(noise(20U << 20U));
+  uploader->add(source);
+  gate.await(1);
+  auto gone = std::async(std::launch::async, [&] { uploader.reset(); });
+  gate.open();
+  gone.get();
+  CHECK(f.remote.count.put_block <= 6);
+}
+
+TEST_CASE("five thousand small files cost a handful of questions") {
+  ContentFixture f;
+  Uploader uploader(*f.depot, f.library, make_key(4));
+  std::unordered_set<ObjectId> ids;
+  for (int i = 0; i < 5'000; ++i) {
+    const auto text = "small file " + std::to_string(i);
+    MemorySource source({text.begin(), text.end()});
+    ids.insert(uploader.add(source).id);
+  }
+  uploader.finish();
+  CHECK(ids.size() == 5'000);
+  CHECK(f.remote.count.put_block == 5'000);
+  CHECK(f.remote.count.missing_blocks <= 20);
+}
+
+TEST_CASE("a layout tells what is certain, and no more") {
+  Layout plain(3, 100, false);
+  CHECK(plain.find(0)->block == 0);
+  CHECK_FALSE(plain.find(1));
+  plain.set_length(0, 40);
+  CHECK(plain.find(40)->block == 1);
+  CHECK_FALSE(plain.find(41));
+  CHECK_THROWS_AS(plain.set_length(0, 41), Error);
+  CHECK_THROWS_AS(plain.set_length(1, 60), Error);  // nothing left for the third
+  plain.set_length(1, 59);
+  CHECK(plain.find(99)->block == 2);
+  CHECK(plain.length(2) == 1);
+
+  Layout sealed(3, 100, true);  // 38 + 31 + 31
+  CHECK_THROWS_AS(sealed.set_stored_sizes(std::vector<std::uint64_t>{48, 32}), Error);
+  CHECK_THROWS_AS(sealed.set_stored_sizes(std::vector<std::uint64_t>{48, 48, 64}), Error);
+  CHECK_THROWS_AS(sealed.set_stored_sizes(std::vector<std::uint64_t>{48, 24, 40}), Error);
+  sealed.set_stored_sizes(std::vector<std::uint64_t>{48, 32, 32});
+  CHECK(sealed.find(31)->block == 0);  // 32 bytes at least
+  CHECK_FALSE(sealed.find(40));
+  sealed.see(0, 48, 38);  // leaves one byte of padding for each of the others
+  CHECK(sealed.length(1) == 31);
+  CHECK(sealed.find(69)->block == 2);
+  CHECK_THROWS_AS(Layout(3, 2, false), Error);
+  CHECK_THROWS_AS(Layout(0, 1, true), Error);
+}
+
+}  // namespace
+}  // namespace nacre
