@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/log.hpp"
@@ -119,7 +120,7 @@ struct Depot::Impl {
     return stored;
   }
 
-  void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) noexcept {
+  void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) {
     try {
       if (held_block(job.key) || blocks.size(job.key.library, job.key.id)) return;
       std::shared_ptr<const Bytes> fetched;
@@ -139,6 +140,7 @@ struct Depot::Impl {
   Guarded<Lru<ContentId, Parsed>> parsed;
   Guarded<Lru<ContentId, std::shared_ptr<const Bytes>>> held;  // blocks
   Guarded<Lru<ContentId, SharedLayout>> layouts;
+  Guarded<std::unordered_set<ContentId>> doubtful;  // files whose sizes in the cache may be wrong
   SingleFlight<ContentId, Json> object_flights;
   SingleFlight<ContentId, std::shared_ptr<const Bytes>> block_flights;
   SingleFlight<ContentId, Sizes> size_flights;
@@ -272,7 +274,10 @@ void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
     layout.with([&](Layout& l) { l.set_stored_sizes(sizes); });
   };
   const auto name = sizes_id(file);
-  if (const auto kept = impl_->objects.get(library, name); kept && !kept->empty()) {
+  const bool doubtful = impl_->doubtful.with([&](auto& all) {
+    return all.contains({library, file});
+  });
+  if (const auto kept = doubtful ? std::nullopt : impl_->objects.get(library, name)) {
     tell(read_sizes(*kept));
     return;
   }
@@ -286,7 +291,7 @@ void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
 
 void Depot::forget_layout(const LibraryId& library, const ObjectId& file) {
   impl_->layouts.with([&](auto& lru) { return lru.drop({library, file}); });
-  impl_->objects.put(library, sizes_id(file), {});
+  impl_->doubtful.with([&](auto& all) { all.insert({library, file}); });
 }
 
 }  // namespace nacre

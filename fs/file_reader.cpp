@@ -31,7 +31,7 @@ void decrypt_into(const LibraryKey& key, ByteView before, ByteView stored, std::
     stored = stored.subspan(size);
   };
   const auto next_partly = [&](std::size_t from) {
-    std::array<std::uint8_t, cipher_block> plain;
+    std::array<std::uint8_t, cipher_block> plain = {};
     next(cipher_block, plain);
     const auto size = std::min(cipher_block - from, out.size());
     std::memcpy(out.data(), plain.data() + from, size);
@@ -183,11 +183,11 @@ bool FileReader::Impl::see_here(const Content& c, std::size_t block) {
     if (*stored == 0 || *stored % cipher_block != 0) {
       throw Error(Errc::corrupt, "block " + block_id.hex() + " is not whole cipher blocks");
     }
-    std::array<std::uint8_t, 2 * cipher_block> tail;
+    std::array<std::uint8_t, 2 * cipher_block> tail = {};
     const auto last = MutableByteView(tail).first(
         static_cast<std::size_t>(std::min<std::uint64_t>(tail.size(), *stored)));
     if (!depot.blocks().read(library, block_id, *stored - last.size(), last)) return false;
-    std::array<std::uint8_t, cipher_block> plain;
+    std::array<std::uint8_t, cipher_block> plain = {};
     key->decrypt_part(last.first(last.size() - cipher_block), last.last(cipher_block), plain);
     length -= LibraryKey::padding(plain);
   }
@@ -205,7 +205,7 @@ void FileReader::Impl::see(const Content& c, std::size_t block, ByteView stored)
                   "block " + c.file->blocks[block].hex() + " is not whole cipher blocks");
     }
     const auto body = stored.first(stored.size() - cipher_block);
-    std::array<std::uint8_t, cipher_block> plain;
+    std::array<std::uint8_t, cipher_block> plain = {};
     key->decrypt_part(body.last(std::min(body.size(), cipher_block)), stored.last(cipher_block),
                       plain);
     length -= LibraryKey::padding(plain);

@@ -55,7 +55,6 @@ struct Uploader::Impl {
 
   Impl(Depot& depot, const LibraryId& library, std::shared_ptr<const LibraryKey> key,
        std::uint64_t limit);
-  ~Impl();
 
   Block make_block(Bytes plain) const;
   void add_chunk(const std::shared_ptr<Cut>& cut, Bytes plain, bool last);
@@ -107,10 +106,6 @@ Uploader::Impl::Impl(Depot& its_depot, const LibraryId& its_library,
   start(hashers, &Impl::hash_all);
   start(1, &Impl::ask_all);
   start(senders, &Impl::send_all);
-}
-
-Uploader::Impl::~Impl() {
-  for (auto& thread : threads) thread.request_stop();  // all, before the first is waited for
 }
 
 void Uploader::Impl::rethrow() const {
@@ -290,7 +285,9 @@ Uploader::Uploader(Depot& depot, const LibraryId& library, std::shared_ptr<const
                    std::uint64_t in_flight)
     : impl_(std::make_unique<Impl>(depot, library, std::move(key), in_flight)) {}
 
-Uploader::~Uploader() = default;
+Uploader::~Uploader() {
+  for (auto& thread : impl_->threads) thread.request_stop();  // all, before the first is waited for
+}
 
 FsObject Uploader::add(PlainSource& source) {
   Impl& impl = *impl_;
