@@ -2,7 +2,8 @@
 //
 // Three-way merge of directory trees by names and ids, by Seafile's rules
 // (seafile-protocol, section 5.10): both sides of a conflict survive, the
-// loser under a conflict name; a delete never beats an edit.
+// loser under a conflict name; a delete never beats an edit.  Where the specification says head,
+// theirs is meant; where it says remote, ours.
 #pragma once
 
 #include <functional>
@@ -16,11 +17,10 @@ namespace nacre {
 
 // What becomes of one name.
 enum class MergeChoice {
-  ours,          // take our entry (or its absence)
-  theirs,        // take their entry (or its absence)
-  both,          // theirs keeps the name, ours moves to a conflict name
-  both_reverse,  // ours keeps the name, theirs moves to a conflict name
-  descend,       // directories on the sides that have it: merge their contents
+  ours,     // take our entry (or its absence)
+  theirs,   // take their entry (or its absence)
+  both,     // theirs keeps the name, ours moves to a conflict name
+  descend,  // directories on the sides that have it: merge their contents
 };
 
 // Decides by presence, kind and id; mode and mtime break ties between equal
