@@ -188,6 +188,29 @@ TEST_CASE("one fetch serves all who wait, whether for a block or for an object")
   CHECK(f.remote.count.objects == 1);
 }
 
+TEST_CASE("many threads read one file while memory holds little of it") {
+  ContentFixture f;
+  f.options.block_memory = 60'000;
+  f.restart();
+  const auto key = make_key(4);
+  const auto content = noise(400'000);
+  const auto id = f.add_file(content, odd_cuts(content.size(), 20'000), key.get());
+  FileReader reader(*f.depot, f.library, key, id, content.size());
+  std::vector<std::future<bool>> readers;
+  for (unsigned seed = 0; seed < 6; ++seed) {
+    readers.push_back(std::async(std::launch::async, [&, seed] {
+      std::mt19937 random(seed);
+      bool right = true;
+      for (std::size_t i = 0; i < 80; ++i) {
+        const auto offset = seed < 2 ? i * 5'000 : random() % content.size();
+        right = right && read_all(reader, offset, 5'000) == part(content, offset, 5'000);
+      }
+      return right;
+    }));
+  }
+  for (auto& each : readers) CHECK(each.get());
+}
+
 TEST_CASE("a failed fetch fails those who waited for it, and is tried again by the next") {
   ContentFixture f;
   const auto content = noise(5'000);
