@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <new>
 
 #include "base/error.hpp"
@@ -21,11 +22,17 @@ Secret Secret::random(std::size_t size) {
   return secret;
 }
 
-std::span<std::uint8_t> Secret::bytes() noexcept { return {data_.get(), data_ ? size_ : 0}; }
-
-std::span<const std::uint8_t> Secret::bytes() const noexcept {
-  return {data_.get(), data_ ? size_ : 0};
+Secret Secret::copy_of(ByteView bytes) {
+  Secret secret(bytes.size());
+  std::ranges::copy(bytes, secret.data_.get());
+  return secret;
 }
+
+Secret Secret::clone() const { return copy_of(bytes()); }
+
+MutableByteView Secret::bytes() noexcept { return {data_.get(), data_ ? size_ : 0}; }
+
+ByteView Secret::bytes() const noexcept { return {data_.get(), data_ ? size_ : 0}; }
 
 bool operator==(const Secret& a, const Secret& b) noexcept {
   const auto x = a.bytes(), y = b.bytes();
@@ -33,5 +40,7 @@ bool operator==(const Secret& a, const Secret& b) noexcept {
 }
 
 void Secret::Wipe::operator()(std::uint8_t* p) const noexcept { sodium_free(p); }
+
+void wipe(MutableByteView bytes) noexcept { sodium_memzero(bytes.data(), bytes.size()); }
 
 }  // namespace nacre
