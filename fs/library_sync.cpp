@@ -93,16 +93,18 @@ void LibrarySync::wait_sent(Clock::time_point deadline) {
     target = library_.generation;
   }
   for (;;) {
+    bool sent = false;
     {
       const std::lock_guard lock(context_.mutex);
-      if (pending(library_, target).names == 0) return;
+      sent = pending(library_, target).names == 0;
     }
     std::uint64_t before = 0;
     {
       const std::lock_guard lock(mutex_);
+      if (sent && !seen_head_ && !working_) return;
       before = rounds_;
     }
-    send_now();
+    if (!sent) send_now();
     std::unique_lock lock(mutex_);
     const bool ended = changed_.wait_until(lock, deadline, [&] { return rounds_ > before; });
     if (!error_.empty() && (!ended || is_parked(code_))) throw Error(code_, error_);
@@ -161,6 +163,10 @@ void LibrarySync::run(const std::stop_token& stop) {
       woken_ = false;
       continue;
     }
+    {
+      const std::lock_guard lock(mutex_);
+      working_ = true;
+    }
     try {
       work();
       const std::lock_guard lock(mutex_);
@@ -175,7 +181,7 @@ void LibrarySync::run(const std::stop_token& stop) {
     {
       const std::lock_guard lock(mutex_);
       ++rounds_;
-      sending_ = false;
+      working_ = sending_ = false;
     }
     changed_.notify_all();
   }

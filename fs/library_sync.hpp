@@ -56,10 +56,10 @@ class LibrarySync {
   // Asks for the head and reads its commit, if that was never done.
   void make_ready();
 
-  // Sends what there is now, also of files that are open.  With a deadline,
-  // returns when the server has confirmed all that was changed before the call;
-  // else throws Error: why not.
+  // Sends what there is now, also of files that are open.
   void send_now();
+  // Returns when the server has confirmed all that was changed before the call, and
+  // the mount shows the head that was seen last; else throws Error: why not.
   void wait_sent(std::chrono::steady_clock::time_point deadline);
 
   SyncStatus status();
@@ -86,6 +86,7 @@ class LibrarySync {
   std::condition_variable_any changed_;
   bool woken_ = false;
   bool send_now_ = false;
+  bool working_ = false;
   bool sending_ = false;
   std::uint64_t rounds_ = 0;  // of work() that ended
   std::optional<ObjectId> seen_head_;

@@ -76,19 +76,16 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   return {exit_status(error.code()), error.what()};
 }
 
-ControlReply MountedFilesystem::sync(bool wait, std::chrono::seconds timeout) {
+ControlReply MountedFilesystem::sync(bool wait, std::chrono::seconds timeout) try {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   // Bytes that are only in memory count too, and are sent from there.
   for (auto* sync : all_syncs()) sync->send_now();
   if (!wait) return {};
-  for (auto* sync : all_syncs()) {
-    try {
-      sync->wait_sent(deadline);
-    } catch (const Error& error) {
-      return {exit_status(error.code()), error.what()};
-    }
-  }
+  look_at_server();
+  for (auto* sync : all_syncs()) sync->wait_sent(deadline);
   return {};
+} catch (const Error& error) {
+  return {exit_status(error.code()), error.what()};
 }
 
 std::string MountedFilesystem::status_json() {
