@@ -6,6 +6,7 @@
 // Any thread may call any function.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,10 @@ namespace nacre::log {
 enum class Level { error, warning, info, debug };
 
 void set_level(Level level) noexcept;
+
+// From now on messages go to the end of this file (made 0600), each with its time.
+void set_file(const std::filesystem::path& path);
+
 void write(Level level, std::string_view message) noexcept;
 
 inline void error(std::string_view message) noexcept { write(Level::error, message); }
