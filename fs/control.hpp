@@ -9,6 +9,8 @@
 // Reply: u8 status, u32 length + bytes.  At most 1 MiB each way.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -17,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "crypto/secret.hpp"
 
 namespace nacre {
@@ -30,6 +33,9 @@ struct ControlReply {
   int status = 0;    // exit status for the command
   std::string text;  // to stdout when status is 0, else the error message to stderr
 };
+
+// The exit status that a failure has: 3 denied or wrong password, 4 unreachable, else 1.
+int exit_status(Errc code) noexcept;
 
 // Where the socket of `mountpoint` is: <runtime>/nacre/<16 hex of its path's hash>.sock.
 // `runtime` is $XDG_RUNTIME_DIR, or a 0700 folder under /tmp named by uid.
@@ -46,6 +52,9 @@ class ControlServer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// The process that listens there.  Throws Error{unreachable} where nothing does.
+pid_t control_peer(const std::filesystem::path& socket);
 
 // Throws Error{unreachable} where nothing listens, Error{interrupted} after `timeout`.
 ControlReply control_call(const std::filesystem::path& socket, const ControlRequest& request,

@@ -44,23 +44,6 @@ std::string unescaped(const std::string& text) {
   return plain;
 }
 
-// The type of the newest filesystem mounted there.
-std::optional<std::string> mounted_type(const files::path& mountpoint) {
-  std::error_code code;
-  const auto path = files::weakly_canonical(mountpoint.parent_path(), code) / mountpoint.filename();
-  std::ifstream mounts("/proc/self/mountinfo");
-  std::optional<std::string> type;
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string skipped, where, word;
-    words >> skipped >> skipped >> skipped >> skipped >> where;
-    if (unescaped(where) != path.string()) continue;
-    while (words >> word && word != "-") continue;  // optional fields end with a dash
-    if (words >> word) type = word;
-  }
-  return type;
-}
-
 // fusermount3 may unmount for a user who may not.
 bool fusermount(const files::path& mountpoint, const char* flags) {
   std::string program = "fusermount3", options = flags, dashes = "--", where = mountpoint.string();
@@ -88,6 +71,22 @@ void clear_dead_mount(const files::path& mountpoint) {
 }
 
 }  // namespace
+
+std::optional<std::string> mounted_type(const files::path& mountpoint) {
+  std::error_code code;
+  const auto path = files::weakly_canonical(mountpoint.parent_path(), code) / mountpoint.filename();
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::optional<std::string> type;
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string skipped, where, word;
+    words >> skipped >> skipped >> skipped >> skipped >> where;
+    if (unescaped(where) != path.string()) continue;
+    while (words >> word && word != "-") continue;  // optional fields end with a dash
+    if (words >> word) type = word;
+  }
+  return type;
+}
 
 void check_mountpoint(const files::path& mountpoint) {
   struct stat st = {};

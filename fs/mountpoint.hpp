@@ -5,8 +5,14 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 namespace nacre {
+
+// The type of the newest filesystem mounted there ("fuse.nacre"), asked of the
+// kernel's table: the mount itself is not touched.
+std::optional<std::string> mounted_type(const std::filesystem::path& mountpoint);
 
 // Throws Error unless something can be mounted there: an empty directory that is
 // not a mount already.  What a killed daemon of ours left there is cleared away.
