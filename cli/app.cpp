@@ -1,1 +1,240 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cli/app.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <ostream>
+
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "fs/control.hpp"
+
+namespace nacre {
+namespace {
+
+// The command line of one subcommand, and what to do when it was chosen.
+struct Command {
+  CLI::App* app;
+  std::function<Exit(const Io&)> run;
+};
+using Commands = std::vector<Command>;
+
+// Adds a subcommand whose options live as long as `commands` does.
+template <class Options>
+std::shared_ptr<Options> add(Commands& commands, CLI::App* app,
+                             Exit (*run)(const Options&, const Io&)) {
+  auto options = std::make_shared<Options>();
+  commands.push_back({app, [options, run](const Io& io) { return run(*options, io); }});
+  return options;
+}
+
+void add_password(CLI::App* app, PasswordSource& source) {
+  auto* fd = app->add_option("--password-fd", source.fd, "Read the password from descriptor N")
+                 ->option_text("N")
+                 ->check(CLI::NonNegativeNumber);
+  app->add_option("--password-command", source.command, "Read the password from CMD's output")
+      ->option_text("CMD")
+      ->excludes(fd);
+}
+
+void add_account(CLI::App* app, std::string& account) {
+  app->add_option("--account", account, "Account to use; may be left out when there is one")
+      ->option_text("ALIAS");
+}
+
+void add_mountpoint(CLI::App* app, std::string& mountpoint) {
+  app->add_option("MOUNTPOINT", mountpoint, "Where it is mounted")->required();
+}
+
+void add_login(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("login", "Log in to a server and remember the account");
+  const auto options = add(commands, command, login);
+  command->add_option("URL", options->url, "The server's address")->required();
+  command->add_option("--user", options->user, "Name to log in with, often an e-mail address")
+      ->option_text("NAME")
+      ->required();
+  add_password(command, options->password);
+  command->add_option("--token-fd", options->token_fd, "Read an existing token from descriptor N")
+      ->option_text("N")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--otp", options->one_time_code, "One-time code of two-factor login")
+      ->option_text("CODE");
+  command->add_option("--ca-file", options->ca_file, "Trust only the CAs in file F (PEM)")
+      ->option_text("F");
+  command->add_option("--account", options->account, "Name of the account here; default: its host")
+      ->option_text("ALIAS");
+  command->add_flag("--insecure-http", options->insecure_http,
+                    "Allow http:// to other machines: everybody on the way can read all");
+}
+
+void add_logout(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("logout", "Forget an account and its token");
+  const auto options = add(commands, command, logout);
+  command->add_option("ALIAS", options->account, "Which account, where there are several");
+}
+
+void add_libraries(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("libraries", "List the libraries of an account");
+  const auto options = add(commands, command, libraries);
+  add_account(command, options->account);
+  command->add_flag("--json", options->json, "Print one JSON list");
+
+  auto* create = command->add_subcommand("create", "Create a library and print its id");
+  const auto created = add(commands, create, create_library);
+  create->add_option("NAME", created->name, "Name of the library")->required();
+  create->add_flag("--encrypted", created->encrypted, "Encrypt its contents with a password");
+  create->add_option("--encryption", created->encryption, "Version: 2 (default), or 4")
+      ->option_text("V")
+      ->check(CLI::IsMember({2, 4}));
+  add_password(create, created->password);
+  add_account(create, created->account);
+}
+
+void add_mount(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("mount", "Mount libraries on an empty folder");
+  const auto options = add(commands, command, mount);
+  command
+      ->add_option("PLACES", options->places,
+                   "[SOURCE] MOUNTPOINT: an account, a URL or dir:PATH (may be left out when there "
+                   "is one account), and the folder")
+      ->option_text("[SOURCE] MOUNTPOINT")
+      ->required()
+      ->expected(1, 2);
+  const auto many = [command](const char* name, std::vector<std::string>& values,
+                              const char* description, const char* value) {
+    command->add_option(name, values, description)->option_text(value)->allow_extra_args(false);
+  };
+  many("--library", options->libraries, "Only this library; may be repeated", "NAME|ID");
+  many("--unlock", options->unlock, "Give this library's password now; may be repeated", "NAME|ID");
+  add_password(command, options->password);
+  command->add_flag("--foreground", options->foreground, "Stay in the foreground, log to stderr");
+  command->add_flag("--read-only", options->read_only, "Take no changes");
+  command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
+      ->option_text("D");
+  command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
+      ->option_text("D");
+  many("-o", options->options, "Mount options, separated by commas", "OPTION,...");
+}
+
+void add_control(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("unlock", "Give the password of an encrypted library");
+  const auto unlocked = add(commands, command, unlock);
+  add_mountpoint(command, unlocked->mountpoint);
+  command->add_option("LIBRARY", unlocked->library, "Its name or id")->required();
+  add_password(command, unlocked->password);
+
+  command = app.add_subcommand("lock", "Forget the passwords of encrypted libraries");
+  const auto locked = add(commands, command, lock);
+  add_mountpoint(command, locked->mountpoint);
+  command->add_option("LIBRARY", locked->library, "Only this one: its name or id");
+
+  command = app.add_subcommand("sync", "Send changes now");
+  const auto synced = add(commands, command, sync);
+  add_mountpoint(command, synced->mountpoint);
+  command->add_flag("--wait", synced->wait, "Return when the server has confirmed all of them");
+  command->add_option("--timeout", synced->timeout, "With --wait: give up after S seconds (600)")
+      ->option_text("S")
+      ->check(CLI::Range(1, 30 * 24 * 3600));
+
+  command = app.add_subcommand("status", "Show what a mount is doing");
+  const auto asked = add(commands, command, status);
+  add_mountpoint(command, asked->mountpoint);
+  command->add_flag("--json", asked->json, "Print one JSON object");
+
+  command = app.add_subcommand("umount", "End a mount");
+  const auto unmounted = add(commands, command, umount);
+  add_mountpoint(command, unmounted->mountpoint);
+}
+
+void add_server(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("serve", "Serve a folder as a small Seafile server");
+  const auto options = add(commands, command, serve);
+  command->add_option("DIR", options->folder, "Where libraries and users are kept")->required();
+  auto* listen = command->add_option("--listen", options->listen, "Address to listen on")
+                     ->option_text("ADDR:PORT");
+  auto* cert = command->add_option("--tls-cert", options->tls_cert, "Certificate chain (PEM)")
+                   ->option_text("F");
+  auto* key =
+      command->add_option("--tls-key", options->tls_key, "Its private key (PEM)")->option_text("F");
+  cert->needs(key);
+  key->needs(cert);
+  command->add_option("--add-user", options->add_user, "Add a user, or set its password")
+      ->option_text("NAME")
+      ->excludes(listen);
+  add_password(command, options->password);
+
+  command = app.add_subcommand("demo", "Try it all with a server of its own, leaving nothing");
+  add(commands, command, demo);
+}
+
+std::string name_of(const CLI::App& app) {
+  std::string name = "nacre";
+  for (const auto* chosen = &app; !chosen->get_subcommands().empty();) {
+    chosen = chosen->get_subcommands().front();
+    name += " " + chosen->get_name();
+  }
+  return name;
+}
+
+Exit parse_and_run(std::span<const std::string> args, const Io& io) {
+  CLI::App app("Mounts the libraries of a Seafile server as folders.", "nacre");
+  app.set_version_flag("--version", "nacre " NACRE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  Commands commands;
+  add_login(app, commands);
+  add_logout(app, commands);
+  add_libraries(app, commands);
+  add_mount(app, commands);
+  add_control(app, commands);
+  add_server(app, commands);
+  try {
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // reversed, as CLI11 wants
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) {  // --help, --version
+      app.exit(e, io.out, io.err);
+      return Exit::ok;
+    }
+    io.err << "nacre: " << e.what() << "; see `" << name_of(app) << " --help`\n";
+    return Exit::usage;
+  }
+  // The innermost that was given is the last: `libraries create` is both.
+  const auto chosen = std::find_if(commands.rbegin(), commands.rend(),
+                                   [](const Command& command) { return command.app->parsed(); });
+  return chosen->run(io);
+}
+
+}  // namespace
+
+Exit as_exit(const Io& io, const std::function<Exit()>& work) noexcept try {
+  try {
+    return work();
+  } catch (const UsageError& e) {
+    io.err << "nacre: " << e.what() << '\n';
+    return Exit::usage;
+  } catch (const Error& e) {
+    io.err << "nacre: " << e.what() << '\n';
+    return static_cast<Exit>(exit_status(e.code()));
+  } catch (const std::exception& e) {
+    io.err << "nacre: internal: " << e.what() << "; please report it\n";
+    return Exit::failed;
+  }
+} catch (...) {
+  return Exit::failed;
+}
+
+Exit run(std::span<const std::string> args, const Io& io) {
+  return as_exit(io, [&] { return parse_and_run(args, io); });
+}
+
+void keep_memory_private() noexcept {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
+}  // namespace nacre

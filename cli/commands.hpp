@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The subcommands: what each was asked for, and the function that does it, in
+// the file of its name.  app.cpp fills the options from the command line.
+// Each may throw Error, and UsageError for what no server needs to be asked about.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cli/app.hpp"
+#include "cli/password.hpp"
+
+namespace nacre {
+
+// The command line asks for something that cannot be; exit status 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct LoginOptions {
+  std::string url, user, account, one_time_code, ca_file;
+  PasswordSource password;
+  std::optional<int> token_fd;
+  bool insecure_http = false;
+};
+Exit login(const LoginOptions& options, const Io& io);
+
+struct LogoutOptions {
+  std::string account;
+};
+Exit logout(const LogoutOptions& options, const Io& io);
+
+struct LibrariesOptions {
+  std::string account;
+  bool json = false;
+};
+Exit libraries(const LibrariesOptions& options, const Io& io);
+
+struct CreateLibraryOptions {
+  std::string account, name;
+  bool encrypted = false;
+  int encryption = 2;
+  PasswordSource password;
+};
+Exit create_library(const CreateLibraryOptions& options, const Io& io);
+
+struct MountOptions {
+  std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
+  std::vector<std::string> libraries, unlock, options;
+  bool foreground = false, read_only = false;
+  std::string cache_dir, state_dir;
+  PasswordSource password;
+};
+Exit mount(const MountOptions& options, const Io& io);
+
+struct UnlockOptions {
+  std::string mountpoint, library;
+  PasswordSource password;
+};
+Exit unlock(const UnlockOptions& options, const Io& io);
+
+struct LockOptions {
+  std::string mountpoint, library;  // no library: all of them
+};
+Exit lock(const LockOptions& options, const Io& io);
+
+struct SyncOptions {
+  std::string mountpoint;
+  bool wait = false;
+  int timeout = 600;  // seconds
+};
+Exit sync(const SyncOptions& options, const Io& io);
+
+struct StatusOptions {
+  std::string mountpoint;
+  bool json = false;
+};
+Exit status(const StatusOptions& options, const Io& io);
+
+struct UmountOptions {
+  std::string mountpoint;
+};
+Exit umount(const UmountOptions& options, const Io& io);
+
+struct ServeOptions {
+  std::string folder, listen, tls_cert, tls_key, add_user;
+  PasswordSource password;
+};
+Exit serve(const ServeOptions& options, const Io& io);
+
+struct DemoOptions {};
+Exit demo(const DemoOptions& options, const Io& io);
+
+}  // namespace nacre

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.hpp"
+#include "cli/mounts.hpp"
+
+namespace nacre {
+
+Exit lock(const LockOptions& options, const Io& io) {
+  ControlRequest request{.words = {"lock"}, .secret = std::nullopt};
+  if (!options.library.empty()) request.words.push_back(options.library);
+  return ask_mount(options.mountpoint, request, std::chrono::minutes(2), io);
+}
+
+}  // namespace nacre

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/mount.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <ostream>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "cli/accounts.hpp"
+#include "cli/commands.hpp"
+#include "cli/daemon.hpp"
+#include "cli/folders.hpp"
+#include "crypto/hash.hpp"
+#include "fs/mountpoint.hpp"
+#include "remote/directory_remote.hpp"
+
+namespace nacre {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+// The -o options, understood.
+struct Tuning {
+  std::vector<std::string> fuse;
+  bool read_only = false, unverified_blocks = false;
+  std::optional<stdfs::path> ca_file;
+  std::optional<std::uint64_t> cache_limit;  // bytes
+  std::optional<int> poll;                   // seconds
+  std::optional<int> quiet;                  // milliseconds
+};
+
+std::uint64_t number(std::string_view option, std::string_view text, std::uint64_t limit) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > limit)
+    throw UsageError("mount: -o " + std::string(option) + "=" + std::string(text) +
+                     ": not a number that can be");
+  return value;
+}
+
+// "500M", "20G", or plain bytes.
+std::uint64_t bytes(std::string_view option, std::string_view text) {
+  constexpr std::string_view units = "KMGT";
+  unsigned shift = 0;
+  const auto unit = text.empty() ? std::string_view::npos : units.find(text.back());
+  if (unit != std::string_view::npos) {
+    shift = 10 * (static_cast<unsigned>(unit) + 1);
+    text.remove_suffix(1);
+  }
+  return number(option, text, std::uint64_t{1} << (50 - shift)) << shift;
+}
+
+void apply(Tuning& tuning, std::string_view option) {
+  const auto equals = option.find('=');
+  const auto key = option.substr(0, equals);
+  const auto value = equals == std::string_view::npos ? "" : option.substr(equals + 1);
+  const bool has_value = equals != std::string_view::npos;
+  if (!has_value && (key == "allow_other" || key == "default_permissions")) {
+    tuning.fuse.emplace_back(key);
+  } else if (!has_value && (key == "ro" || key == "rw")) {
+    tuning.read_only = key == "ro";
+  } else if (!has_value && key == "unverified-blocks") {
+    tuning.unverified_blocks = true;
+  } else if (has_value && key == "ca-file") {
+    tuning.ca_file = stdfs::absolute(value);
+  } else if (has_value && key == "cache-limit") {
+    tuning.cache_limit = bytes(key, value);
+  } else if (has_value && key == "poll") {
+    tuning.poll = static_cast<int>(number(key, value, 24 * 3600));
+  } else if (has_value && key == "quiet") {
+    tuning.quiet = static_cast<int>(number(key, value, 3600 * 1000));
+  } else {
+    throw UsageError("mount: -o " + std::string(option) +
+                     ": unknown, or its value is missing; see nacre(1)");
+  }
+}
+
+Tuning tuning_of(const MountOptions& options) {
+  Tuning tuning;
+  for (std::string_view list : options.options) {
+    while (!list.empty()) {
+      const auto comma = std::min(list.find(','), list.size());
+      if (comma > 0) apply(tuning, list.substr(0, comma));
+      list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+  }
+  if (options.read_only) tuning.read_only = true;
+  return tuning;
+}
+
+// What is mounted: an account on a server, or a folder.
+struct Source {
+  std::string shown;  // to mount(8) and df
+  std::string name;   // of its folders for cache and state
+  std::optional<Account> account;
+  stdfs::path folder;
+};
+
+Source find_source(const std::string& given, const Tuning& tuning) {
+  if (given.starts_with("dir:")) {
+    if (tuning.ca_file) throw UsageError("mount: -o ca-file is for a server, not for a folder");
+    Source source;
+    source.folder = stdfs::weakly_canonical(stdfs::absolute(given.substr(4)));
+    source.shown = "dir:" + source.folder.string();
+    source.name = "dir-" + sha1(as_bytes(source.folder.string())).hex().substr(0, 16);
+    return source;
+  }
+  Source source;
+  source.account = choose_account(given);
+  if (tuning.ca_file) source.account->server.ca_file = tuning.ca_file;
+  source.shown = source.account->server.url + "/";
+  source.name = source.account->alias;
+  return source;
+}
+
+std::unique_ptr<Remote> open_source(const Source& source, const Tuning& tuning) {
+  return source.account ? open_account(*source.account, tuning.unverified_blocks)
+                        : open_directory_remote(source.folder);
+}
+
+// Which libraries get a password now: those named by --unlock; else, where a password is
+// given, the one encrypted library among those to be mounted.
+std::vector<std::string> libraries_to_unlock(const MountOptions& options, Remote& remote) {
+  if (!options.unlock.empty() || !options.password.given()) return options.unlock;
+  std::vector<std::string> found;
+  for (const auto& library : remote.libraries()) {
+    const auto named = [&](const std::string& name) {
+      return name == library.name || name == library.id.text();
+    };
+    if (library.encrypted &&
+        (options.libraries.empty() || std::ranges::any_of(options.libraries, named)))
+      found.push_back(library.id.str());
+  }
+  if (found.size() == 1) return found;
+  throw UsageError(found.empty()
+                       ? "mount: a password is given, but no library to mount is encrypted"
+                       : "mount: several libraries are encrypted; say with --unlock which of them "
+                         "the password is for");
+}
+
+std::vector<LibraryPassword> read_passwords(const MountOptions& options, Remote& remote) {
+  const auto names = libraries_to_unlock(options, remote);
+  std::vector<std::string> prompts;
+  for (const auto& name : names) prompts.push_back("Password of " + name);
+  auto secrets = read_secrets(options.password, prompts);
+  std::vector<LibraryPassword> passwords;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    passwords.push_back({.library = names[i], .password = std::move(secrets[i])});
+  return passwords;
+}
+
+// Messages of the daemon; one older file is kept.
+void start_log(const stdfs::path& state_dir) {
+  constexpr std::uintmax_t enough = std::uintmax_t{4} << 20U;
+  const auto folder = state_dir / "log";
+  make_private_folder(folder);
+  const auto file = folder / "nacre.log";
+  std::error_code none;
+  if (const auto size = stdfs::file_size(file, none); !none && size > enough)
+    stdfs::rename(file, folder / "nacre.log.1", none);
+  log::set_file(file);
+}
+
+Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
+  const auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning);
+  const auto state_dir =
+      options.state_dir.empty() ? state_folder() / source.name : stdfs::absolute(options.state_dir);
+  const auto cache_dir =
+      options.cache_dir.empty() ? cache_folder() / source.name : stdfs::absolute(options.cache_dir);
+  const auto mountpoint = absolute_mountpoint(options.places.back());
+  check_mountpoint(mountpoint);  // before a password is asked for
+  make_private_folder(state_dir);
+  make_private_folder(cache_dir);
+
+  auto remote = open_source(source, tuning);
+  auto passwords = read_passwords(options, *remote);
+  if (!options.foreground) start_log(state_dir);
+  MountPlan plan{.mountpoint = mountpoint,
+                 .source = source.shown,
+                 .cache_dir = cache_dir,
+                 .state_dir = state_dir,
+                 .device_key = device_key(state_dir),
+                 .client = source.account ? source.account->client : sha1(as_bytes(host_name())),
+                 .libraries = options.libraries,
+                 .passwords = std::move(passwords),
+                 .read_only = tuning.read_only || !remote->writable(),
+                 .fuse_options = tuning.fuse,
+                 .ready = ready};
+  if (tuning.cache_limit) plan.cache_limit = *tuning.cache_limit;
+  if (tuning.poll) plan.poll_seconds = *tuning.poll;
+  if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
+  serve_mount(std::move(plan), std::move(remote));
+  return Exit::ok;
+}
+
+}  // namespace
+
+Exit mount(const MountOptions& options, const Io& io) {
+  const auto tuning = tuning_of(options);  // a mistake in it is told before anything is begun
+  if (options.foreground)
+    return serve(options, tuning, [&] { io.out << "nacre: mounted; Ctrl-C ends it" << std::endl; });
+  const auto work = [&](const Io&, const Ready& ready) { return serve(options, tuning, ready); };
+  return run_in_background(work, options.password.fd, io);
+}
+
+}  // namespace nacre

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/password.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+#include <system_error>
+
+#include "base/error.hpp"
+#include "base/fd.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::size_t max_secret = 4096;
+
+volatile std::sig_atomic_t caught = 0;  // the signal that came while a password was typed
+
+// Echo off, and signals noted instead of followed, until destroyed; then both as before,
+// and the signal that came is followed after all.
+class QuietTerminal {
+ public:
+  explicit QuietTerminal(int fd) : fd_(fd) {
+    if (::tcgetattr(fd_, &before_) != 0)
+      throw Error(Errc::invalid, "password: this is no terminal; use --password-fd");
+    caught = 0;
+    struct sigaction note = {};
+    note.sa_handler = [](int signal) { caught = signal; };  // no SA_RESTART: read() returns
+    for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &note, &handlers_[i]);
+    auto quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
+    ::tcsetattr(fd_, TCSAFLUSH, &quiet);
+  }
+  QuietTerminal(const QuietTerminal&) = delete;
+  QuietTerminal& operator=(const QuietTerminal&) = delete;
+  ~QuietTerminal() {
+    ::tcsetattr(fd_, TCSAFLUSH, &before_);
+    for (std::size_t i = 0; i < signals.size(); ++i)
+      ::sigaction(signals[i], &handlers_[i], nullptr);
+    if (caught != 0) ::raise(caught);
+  }
+
+ private:
+  static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+  int fd_;
+  termios before_ = {};
+  std::array<struct sigaction, signals.size()> handlers_ = {};
+};
+
+void say(int fd, std::string_view text) {
+  [[maybe_unused]] const auto n = ::write(fd, text.data(), text.size());
+}
+
+// A shell command whose output is read through fd().
+class Command {
+ public:
+  explicit Command(const std::string& text) {
+    std::array<int, 2> ends = {};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+      throw Error(Errc::internal, "password command: no pipe; close some programs");
+    output_ = Fd(ends[0]);
+    const Fd input(ends[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, input.get(), STDOUT_FILENO);
+    std::string shell = "sh", option = "-c", script = text;
+    std::array<char*, 4> argv = {shell.data(), option.data(), script.data(), nullptr};
+    const int rc = ::posix_spawn(&pid_, "/bin/sh", &actions, nullptr, argv.data(), environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (rc != 0)
+      throw Error(Errc::internal, "password command: " + std::generic_category().message(rc) +
+                                      "; is there a shell?");
+  }
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+  ~Command() { wait(); }
+
+  [[nodiscard]] int fd() const noexcept { return output_.get(); }
+
+  // Takes the rest of the output, so that the command can end.  Throws Error where it failed.
+  void finish() {
+    std::array<std::uint8_t, 256> rest{};
+    while (::read(output_.get(), rest.data(), rest.size()) > 0) continue;
+    wipe(rest);
+    if (wait() != 0) throw Error(Errc::invalid, "password command: it failed; try it in a shell");
+  }
+
+ private:
+  int wait() noexcept {
+    output_.reset();
+    while (pid_ > 0 && ::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) continue;
+    pid_ = -1;
+    return status_;
+  }
+
+  Fd output_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+};
+
+}  // namespace
+
+Secret read_secret_line(int fd, const std::string& what) {
+  Secret room(max_secret + 1);
+  const auto bytes = room.bytes();
+  std::size_t size = 0;
+  for (;;) {  // byte by byte: the next line may be somebody else's
+    const auto n = ::read(fd, &bytes[size], 1);
+    if (n < 0 && errno == EINTR && caught == 0) continue;
+    if (n < 0)
+      throw Error(Errc::invalid, what + ": " + std::generic_category().message(errno) +
+                                     "; check the descriptor that it is read from");
+    if (n == 0 || bytes[size] == '\n') break;
+    if (++size > max_secret)
+      throw Error(Errc::invalid, what + ": more than 4096 bytes in a line; is it the right one?");
+  }
+  if (size > 0 && bytes[size - 1] == '\r') --size;
+  if (size == 0) throw Error(Errc::invalid, what + ": empty; give one line with it");
+  return Secret::copy_of(bytes.first(size));
+}
+
+Secret ask_secret(const std::string& prompt) {
+  const Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (terminal.get() < 0)
+    throw Error(Errc::invalid,
+                prompt + ": no terminal to ask on; use --password-fd or --password-command");
+  const QuietTerminal quiet(terminal.get());
+  say(terminal.get(), prompt + ": ");
+  try {
+    auto secret = read_secret_line(terminal.get(), prompt);
+    say(terminal.get(), "\n");
+    return secret;
+  } catch (const Error&) {
+    say(terminal.get(), "\n");
+    throw;
+  }
+}
+
+Secret ask_new_secret(const std::string& prompt) {
+  for (;;) {
+    auto first = ask_secret(prompt);
+    if (first == ask_secret(prompt + ", again")) return first;
+    const Fd terminal(::open("/dev/tty", O_WRONLY | O_CLOEXEC | O_NOCTTY));
+    say(terminal.get(), "They differ; once more.\n");
+  }
+}
+
+std::vector<Secret> read_secrets(const PasswordSource& source,
+                                 const std::vector<std::string>& prompts) {
+  std::vector<Secret> secrets;
+  if (!source.command.empty()) {
+    Command command(source.command);
+    try {
+      for (const auto& prompt : prompts) secrets.push_back(read_secret_line(command.fd(), prompt));
+    } catch (const Error&) {
+      command.finish();  // that it failed says more than that its output was empty
+      throw;
+    }
+    command.finish();
+  } else {
+    for (const auto& prompt : prompts)
+      secrets.push_back(source.fd ? read_secret_line(*source.fd, prompt) : ask_secret(prompt));
+  }
+  return secrets;
+}
+
+Secret read_one_secret(const PasswordSource& source, const std::string& prompt) {
+  return std::move(read_secrets(source, {prompt}).front());
+}
+
+}  // namespace nacre
