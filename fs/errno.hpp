@@ -18,6 +18,9 @@ namespace nacre {
     case Errc::is_directory: return EISDIR;
     case Errc::not_empty: return ENOTEMPTY;
     case Errc::name_too_long: return ENAMETOOLONG;
+    case Errc::not_permitted: return EPERM;
+    case Errc::too_large: return EFBIG;
+    case Errc::no_data: return ENXIO;        // as lseek(2) says it
     case Errc::cross_library: return EXDEV;  // mv copies then
     case Errc::invalid: return EINVAL;
     case Errc::unsupported: return EOPNOTSUPP;
