@@ -13,7 +13,7 @@ set(cli    base crypto remote cache fs cli)
 # A foreign library, and the files that may know it.
 set(foreign
   "sodium"  "^crypto/"
-  "curl/"   "^remote/http\\.cpp$"
+  "curl/"   "^remote/http(_loop)?\\.cpp$"
   "lmdb"    "^cache/db\\.cpp$"
   "fuse"    "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
   "CLI/"    "^cli/app\\.cpp$")

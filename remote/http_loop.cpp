@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "remote/http_loop.hpp"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <array>
+#include <future>
+#include <iterator>
+#include <new>
+
+namespace nacre {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr const char* closing = "the connection is being closed";
+constexpr std::array known_headers = {"location", "retry-after", "content-type", "x-seafile-otp",
+                                      "x-seafile-wiped"};
+
+struct FreeEasy {
+  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
+};
+struct FreeMulti {
+  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
+};
+
+// Request headers in memory of our own, wiped when it goes: curl sends them from here.
+class HeaderList {
+ public:
+  explicit HeaderList(const HttpRequest& request) {
+    std::size_t size = 0;
+    for (const auto& line : request.headers) size += line.size() + 1;
+    for (const auto& line : request.secret_headers) {
+      size += line.start.size() + line.secret->bytes().size() + 1;
+    }
+    text_.reserve(size);  // never moves: nothing of it is left behind anywhere
+    nodes_.reserve(request.headers.size() + request.secret_headers.size() + 1);
+    static char no_expect[] = "Expect:";  // NOLINT(modernize-avoid-c-arrays): curl wants char*
+    nodes_.push_back({no_expect, nullptr});
+    for (const auto& line : request.headers) add(as_bytes(line), {});
+    for (const auto& line : request.secret_headers) {
+      add(as_bytes(line.start), line.secret->bytes());
+    }
+    for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i - 1].next = &nodes_[i];
+  }
+  ~HeaderList() { wipe(text_); }
+  HeaderList(const HeaderList&) = delete;
+  HeaderList& operator=(const HeaderList&) = delete;
+
+  curl_slist* get() noexcept { return nodes_.data(); }
+
+ private:
+  void add(ByteView start, ByteView rest) {
+    const auto cuts = [](std::uint8_t c) { return c < 0x20; };
+    if (std::ranges::any_of(start, cuts) || std::ranges::any_of(rest, cuts)) {
+      throw Error(Errc::invalid, "a header holds a line break");
+    }
+    const auto at = text_.size();
+    text_.insert(text_.end(), start.begin(), start.end());
+    text_.insert(text_.end(), rest.begin(), rest.end());
+    text_.push_back(0);
+    nodes_.push_back({reinterpret_cast<char*>(text_.data() + at), nullptr});
+  }
+
+  Bytes text_;
+  std::vector<curl_slist> nodes_;
+};
+
+// The failures that another try may heal.
+bool is_passing(CURLcode code) noexcept {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_SSL_CONNECT_ERROR: return true;
+    default: return false;
+  }
+}
+
+Errc errc_of(CURLcode code) noexcept {
+  switch (code) {
+    case CURLE_PARTIAL_FILE: return Errc::corrupt;
+    case CURLE_WRITE_ERROR: return Errc::interrupted;  // the reader wants no more
+    case CURLE_SSL_CACERT_BADFILE: return Errc::invalid;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT: return Errc::internal;
+    default: return Errc::unreachable;
+  }
+}
+
+const char* advice(CURLcode code) noexcept {
+  switch (code) {
+    case CURLE_PARTIAL_FILE: return "; the answer was cut short";
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return "; the server's certificate is not trusted: if its CA is your own, name it with "
+             "--ca-file";
+    case CURLE_SSL_CACERT_BADFILE: return "; the CA file cannot be read";
+    case CURLE_WRITE_ERROR: return "; the reader wants no more";
+    default: return "; check the network and the server's address";
+  }
+}
+
+}  // namespace
+
+struct HttpLoop::Multi {
+  std::unique_ptr<CURLM, FreeMulti> handle;
+};
+
+// One try of one request.  Belongs to the loop's thread from submit() until `done`.
+struct HttpLoop::Transfer {
+  Transfer(const HttpRequest& r, std::string u) : request(r), url(std::move(u)), headers(r) {}
+
+  const HttpRequest& request;
+  const std::string url;
+  HeaderList headers;
+  Clock::time_point deadline = Clock::now() + request.time_limit;
+  std::unique_ptr<CURL, FreeEasy> easy;
+  bool too_large = false;
+  HttpOutcome outcome;
+  std::array<char, CURL_ERROR_SIZE> error{};
+  std::promise<HttpOutcome> done;
+
+  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) noexcept;
+  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) noexcept;
+};
+
+std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t size,
+                                        void* user) noexcept {
+  auto& transfer = *static_cast<Transfer*>(user);
+  auto& outcome = transfer.outcome;
+  const ByteView bytes(reinterpret_cast<const std::uint8_t*>(data), size);
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  if (transfer.request.sink && status >= 200 && status < 300) {
+    outcome.delivered = true;
+    return transfer.request.sink(bytes) ? size : 0;
+  }
+  auto& body = outcome.reply.body;
+  const auto limit = transfer.request.max_reply;
+  if (size > limit - body.size()) {
+    transfer.too_large = true;
+    return 0;
+  }
+  try {
+    if (body.empty()) {
+      curl_off_t length = -1;
+      curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+      if (length > 0) body.reserve(std::min(limit, static_cast<std::size_t>(length)));
+    }
+    body.insert(body.end(), bytes.begin(), bytes.end());
+  } catch (const std::bad_alloc&) {
+    transfer.too_large = true;
+    return 0;
+  }
+  return size;
+}
+
+std::size_t HttpLoop::Transfer::on_header(char* data, std::size_t, std::size_t size,
+                                          void* user) noexcept try {
+  auto& headers = static_cast<Transfer*>(user)->outcome.reply.headers;
+  const std::string_view line(data, size);
+  if (line.starts_with("HTTP/")) headers.clear();  // what came before was a 1xx answer
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos || size > 4096) return size;
+  std::string name(line.substr(0, colon));
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (std::ranges::find(known_headers, name) == known_headers.end()) return size;
+  auto value = line.substr(colon + 1);
+  const auto begin = value.find_first_not_of(" \t");
+  const auto end = value.find_last_not_of(" \t\r\n");
+  value = begin == std::string_view::npos ? "" : value.substr(begin, end - begin + 1);
+  headers.emplace_back(std::move(name), value);
+  return size;
+} catch (const std::bad_alloc&) {
+  return 0;
+}
+
+HttpLoop::HttpLoop(const HttpOptions& options, bool loopback)
+    : options_(options), loopback_(loopback), multi_(std::make_unique<Multi>()) {
+  static const auto initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (initialised == CURLE_OK) multi_->handle.reset(curl_multi_init());
+  auto* multi = multi_->handle.get();
+  if (multi == nullptr) throw Error(Errc::internal, "curl: cannot be initialised");
+  const auto connections = static_cast<long>(options_.connections);
+  curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+  curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+  curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
+  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections);
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+HttpLoop::~HttpLoop() { close(); }
+
+void HttpLoop::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  closing_.notify_all();
+  thread_.request_stop();
+  curl_multi_wakeup(multi_->handle.get());
+  if (thread_.joinable()) thread_.join();
+}
+
+HttpOutcome HttpLoop::attempt(const HttpRequest& request, const std::string& url) {
+  auto transfer = std::make_unique<Transfer>(request, url);
+  auto future = transfer->done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+      HttpOutcome outcome;
+      outcome.failure = Errc::interrupted;
+      outcome.why = closing;
+      return outcome;
+    }
+    (request.bulk ? bulk_ : small_).push_back(std::move(transfer));
+  }
+  curl_multi_wakeup(multi_->handle.get());
+  return future.get();
+}
+
+bool HttpLoop::pause(milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !closing_.wait_for(lock, time, [this] { return closed_; });
+}
+
+void HttpLoop::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    admit();
+    int running = 0;
+    curl_multi_perform(multi_->handle.get(), &running);
+    if (collect()) continue;  // slots are free: first see who is next
+    curl_multi_poll(multi_->handle.get(), nullptr, 0, 1000, nullptr);
+  }
+  for (auto& transfer : active_) {
+    curl_multi_remove_handle(multi_->handle.get(), transfer->easy.get());
+    finish(*transfer, Errc::interrupted, closing);
+  }
+  active_.clear();
+  Queue queued;
+  {
+    const std::lock_guard lock(mutex_);  // closed_ is set: no more will come
+    queued = std::move(small_);
+    std::ranges::move(bulk_, std::back_inserter(queued));
+    bulk_.clear();
+  }
+  for (auto& transfer : queued) finish(*transfer, Errc::interrupted, closing);
+}
+
+// Our own queue, not curl's: a transfer's timeouts begin when it does, and
+// blocks leave two places for the small requests that people wait for.
+void HttpLoop::admit() {
+  Queue chosen, late;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    for (auto* queue : {&small_, &bulk_}) {
+      while (!queue->empty() && queue->front()->deadline <= now) {
+        late.push_back(std::move(queue->front()));
+        queue->pop_front();
+      }
+    }
+    const auto places = options_.connections;
+    const auto bulk_places = std::max<std::size_t>(1, places - std::min<std::size_t>(2, places));
+    auto count = active_.size();
+    const auto take = [&](Queue& queue) {
+      chosen.push_back(std::move(queue.front()));
+      queue.pop_front();
+      ++count;
+    };
+    while (!small_.empty() && count < places) take(small_);
+    while (!bulk_.empty() && count < places && active_bulk_ < bulk_places) {
+      take(bulk_);
+      ++active_bulk_;
+    }
+  }
+  for (auto& transfer : late) {
+    finish(*transfer, Errc::unreachable, "no answer in time; too many requests are waiting");
+  }
+  for (auto& transfer : chosen) start(std::move(transfer));
+}
+
+void HttpLoop::start(std::unique_ptr<Transfer> transfer) {
+  transfer->easy.reset(curl_easy_init());
+  auto* easy = transfer->easy.get();
+  if (easy == nullptr || !prepare(*transfer) ||
+      curl_multi_add_handle(multi_->handle.get(), easy) != CURLM_OK) {
+    if (transfer->request.bulk) --active_bulk_;
+    finish(*transfer, Errc::internal, "curl: a transfer cannot be set up");
+    return;
+  }
+  active_.push_back(std::move(transfer));
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, active_.back().get());
+}
+
+bool HttpLoop::prepare(Transfer& transfer) {
+  auto* easy = transfer.easy.get();
+  const auto& request = transfer.request;
+  bool good = true;
+  const auto set = [&](CURLoption option, auto value) {
+    good = good && curl_easy_setopt(easy, option, value) == CURLE_OK;
+  };
+  const auto left = std::chrono::ceil<milliseconds>(transfer.deadline - Clock::now()).count();
+  const auto stall = std::chrono::ceil<std::chrono::seconds>(options_.stall_timeout).count();
+  set(CURLOPT_URL, transfer.url.c_str());
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_FOLLOWLOCATION, 0L);  // done by hand: custom headers would go along
+  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  set(CURLOPT_SSL_VERIFYPEER, 1L);
+  set(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (options_.ca_file) {
+    set(CURLOPT_CAINFO, options_.ca_file->c_str());
+    set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
+  }
+  if (loopback_) set(CURLOPT_PROXY, "");  // never by way of another machine
+  set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  set(CURLOPT_PIPEWAIT, 1L);
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_QUICK_EXIT, 1L);  // a hanging name server must not hold up the others
+  set(CURLOPT_TCP_KEEPALIVE, 1L);
+  set(CURLOPT_BUFFERSIZE, 512L * 1024);
+  set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
+  set(CURLOPT_USERAGENT, "nacre/" NACRE_VERSION);
+  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
+  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(std::max<std::int64_t>(1, stall)));
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, left)));
+  set(CURLOPT_ERRORBUFFER, transfer.error.data());
+  set(CURLOPT_HTTPHEADER, transfer.headers.get());
+  set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
+  set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
+  set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
+  if (request.method != HttpMethod::get) {
+    set(CURLOPT_POST, 1L);  // sent from where it is, and again from there
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : as_text(request.body).data());
+    if (request.method == HttpMethod::put) set(CURLOPT_CUSTOMREQUEST, "PUT");
+  }
+  return good;
+}
+
+bool HttpLoop::collect() {
+  bool any = false;
+  int left = 0;
+  while (auto* message = curl_multi_info_read(multi_->handle.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const auto code = message->data.result;  // `message` dies with the handle's removal
+    auto* easy = message->easy_handle;
+    char* mine = nullptr;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &mine);
+    curl_multi_remove_handle(multi_->handle.get(), easy);
+    const auto at = std::ranges::find_if(
+        active_, [&](const auto& t) { return static_cast<void*>(t.get()) == mine; });
+    const auto transfer = std::move(*at);
+    active_.erase(at);
+    if (transfer->request.bulk) --active_bulk_;
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->outcome.reply.status = static_cast<int>(status);
+    if (code == CURLE_OK) {
+      finish(*transfer, std::nullopt, "");
+    } else if (transfer->too_large) {
+      finish(*transfer, Errc::corrupt, "the answer is longer than it can be");
+    } else {
+      transfer->outcome.passing = is_passing(code);
+      const std::string_view detail(transfer->error.data());
+      const std::string why(detail.empty() ? curl_easy_strerror(code) : detail);
+      finish(*transfer, errc_of(code), (why + advice(code)).c_str());
+    }
+    any = true;
+  }
+  return any;
+}
+
+void HttpLoop::finish(Transfer& transfer, std::optional<Errc> failure, const char* why) {
+  transfer.easy.reset();  // from here on nothing borrowed is looked at
+  auto& outcome = transfer.outcome;
+  outcome.failure = failure;
+  outcome.why = why;
+  transfer.done.set_value(std::move(outcome));
+}
+
+}  // namespace nacre

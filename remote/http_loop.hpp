@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread that drives all transfers of an Http, and what it shares with those
+// who wait for them.  For http.cpp only; knows no retries and no redirects.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "remote/http.hpp"
+
+namespace nacre {
+
+// What became of one try.
+struct HttpOutcome {
+  std::optional<Errc> failure;  // no (whole) answer; `why` says more
+  std::string why;
+  bool passing = false;    // another try may heal the failure
+  bool delivered = false;  // a sink has seen bytes already
+  HttpReply reply;
+};
+
+class HttpLoop {
+ public:
+  HttpLoop(const HttpOptions& options, bool loopback);
+  ~HttpLoop();
+  HttpLoop(const HttpLoop&) = delete;
+  HttpLoop& operator=(const HttpLoop&) = delete;
+
+  // Ends all transfers; what is attempted from now on is Errc::interrupted.
+  void close();
+
+  // One try, bounded by the request's time_limit.
+  HttpOutcome attempt(const HttpRequest& request, const std::string& url);
+
+  // False if the loop is closed meanwhile.
+  bool pause(std::chrono::milliseconds time);
+
+  [[nodiscard]] const HttpOptions& options() const noexcept { return options_; }
+
+ private:
+  struct Multi;
+  struct Transfer;
+  using Queue = std::deque<std::unique_ptr<Transfer>>;
+
+  void run(const std::stop_token& stop);
+  void admit();
+  void start(std::unique_ptr<Transfer> transfer);
+  bool prepare(Transfer& transfer);
+  bool collect();
+  static void finish(Transfer& transfer, std::optional<Errc> failure, const char* why);
+
+  const HttpOptions options_;
+  const bool loopback_;
+  std::unique_ptr<Multi> multi_;
+  std::list<std::unique_ptr<Transfer>> active_;  // the thread's own, as is the next
+  std::size_t active_bulk_ = 0;
+  std::mutex mutex_;
+  std::condition_variable closing_;
+  bool closed_ = false;  // guarded by mutex_, as are the next
+  Queue small_, bulk_;   // not begun yet
+  std::jthread thread_;  // last in, first out
+};
+
+}  // namespace nacre
