@@ -84,6 +84,7 @@ Position at(const Listing& entries, std::size_t n) noexcept {
 struct stat shown(const Position& position) noexcept {
   if (position.st != nullptr) return *position.st;
   struct stat st = {};
+  st.st_ino = 0xffffffff;  // unknown; readdir(3) passes over 0
   st.st_mode = S_IFDIR;
   return st;
 }

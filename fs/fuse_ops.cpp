@@ -340,14 +340,14 @@ void listxattr(fuse_req_t req, fuse_ino_t ino, std::size_t size) noexcept {
 }
 
 void init(void* userdata, fuse_conn_info* conn) noexcept {
-  const auto wanted =
-      static_cast<unsigned>(FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-                            FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-                            FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV);
+  const auto wanted = static_cast<unsigned>(FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+                                            FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
+                                            FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV);
   // Bytes are needed in memory anyway, and we say ourselves which pages are stale.
-  const auto unwanted = static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
-                                              FUSE_CAP_SPLICE_READ | FUSE_CAP_EXPORT_SUPPORT |
-                                              FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
+  // With ASYNC_DIO no signal would end a direct read.
+  const auto unwanted = static_cast<unsigned>(
+      FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_ASYNC_DIO);
   conn->want = (conn->want | (wanted & conn->capable)) & ~unwanted;
   conn->max_write = 1U << 20U;
   conn->max_readahead = 8U << 20U;  // the kernel takes what it allows

@@ -8,6 +8,10 @@ namespace nacre {
 
 Pool::~Pool() {
   for (auto& thread : threads_) thread.request_stop();
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto* job : running_) job->give_up();
+  }
   threads_.clear();  // joins
   for (auto& job : jobs_) job->drop();
 }
@@ -44,8 +48,11 @@ void Pool::serve(const std::stop_token& stop) noexcept {
     if (stop.stop_requested()) return;
     const auto job = std::move(jobs_.front());
     jobs_.pop_front();
+    running_.insert(job.get());
     lock.unlock();
     job->run();
+    lock.lock();
+    running_.erase(job.get());
   }
 }
 

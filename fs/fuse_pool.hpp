@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 namespace nacre {
@@ -22,11 +23,12 @@ class Pool {
    public:
     virtual ~Job() = default;
     virtual void run() noexcept = 0;
-    virtual void drop() noexcept = 0;  // it will not be run
+    virtual void drop() noexcept = 0;     // it will not be run
+    virtual void give_up() noexcept = 0;  // while it runs: nobody waits for it any more
   };
 
   explicit Pool(std::size_t most_threads) : most_(most_threads) {}
-  ~Pool();  // waits for what runs, drops what has not begun
+  ~Pool();  // gives up and waits for what runs, drops what has not begun
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -40,6 +42,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<std::unique_ptr<Job>> jobs_;  // guarded by mutex_
+  std::unordered_set<Job*> running_;       // guarded by mutex_
   std::size_t idle_ = 0;                   // guarded by mutex_
   std::vector<std::jthread> threads_;      // grown under mutex_; last in, first out
 };

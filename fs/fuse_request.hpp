@@ -109,6 +109,8 @@ class Parked final : public Pool::Job {
     if (claim()) fuse_reply_err(req_, EIO);
   }
 
+  void give_up() noexcept override { given_up_ = true; }
+
  private:
   auto attempt_at_last() noexcept -> Outcome<std::invoke_result_t<Work&, Filesystem&>> {
     try {
