@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/background.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace nacre {
 namespace {
 
 constexpr std::uint64_t keeper_bytes = std::uint64_t{32} << 20U;
+constexpr std::chrono::milliseconds moment(500);
 constexpr std::size_t most_jobs = 256;
 
 }  // namespace
 
 void Keeper::keep(const ContentId& key, BlockCache::Kind kind,
                   std::shared_ptr<const Bytes> stored) {
-  const std::lock_guard lock(mutex_);
-  if (bytes_ < keeper_bytes) push({key, kind, std::move(stored)});
+  std::unique_lock lock(mutex_);
+  if (room_.wait_for(lock, moment, [this] { return bytes_ < keeper_bytes; }))
+    push({key, kind, std::move(stored)});
 }
 
 void Keeper::keep_patiently(const ContentId& key, BlockCache::Kind kind,
                             std::shared_ptr<const Bytes> stored, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  if (room_.wait(lock, stop, [this] { return bytes_ < keeper_bytes; })) {
-    push({key, kind, std::move(stored)});
-  }
+  room_.wait(lock, stop, [this] { return bytes_ < keeper_bytes; });
+  push({key, kind, std::move(stored)});  // at the end as well: it has been paid for
 }
 
 void Keeper::push(Item item) {

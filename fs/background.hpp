@@ -27,8 +27,8 @@ class Keeper {
   explicit Keeper(BlockCache& cache) : cache_(cache) {}
   ~Keeper() { thread_.request_stop(); }
 
-  // Beyond the bound a reader's block is not cached (it would have to wait for the disk), while
-  // a fetcher waits for room, or for its own stop.
+  // Beyond the bound a reader waits a moment, and goes on without its block being cached where
+  // the disk is slower than that; a fetcher waits for room until it is to stop.
   void keep(const ContentId& key, BlockCache::Kind kind, std::shared_ptr<const Bytes> stored);
   void keep_patiently(const ContentId& key, BlockCache::Kind kind,
                       std::shared_ptr<const Bytes> stored, const std::stop_token& stop);

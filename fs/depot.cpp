@@ -247,12 +247,17 @@ std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const Object
                                           BlockCache::Kind kind) {
   const ContentId key{library, id};
   if (auto here = impl_->held_block(key)) return here;
-  return impl_->block_flights.run(key, [&] {
+  std::shared_ptr<const Bytes> fetched;
+  auto stored = impl_->block_flights.run(key, [&] {
     if (auto here = impl_->held_block(key)) return here;  // landed since we looked
-    auto stored = impl_->hold_fetched(key);
-    impl_->keeper.keep(key, kind, stored);
-    return stored;
+    return fetched = impl_->hold_fetched(key);
   });
+  if (fetched) impl_->keeper.keep(key, kind, std::move(fetched));
+  return stored;
+}
+
+void Depot::spend_block(const LibraryId& library, const ObjectId& id) {
+  impl_->held.with([&](auto& lru) { lru.demote({library, id}); });
 }
 
 void Depot::fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind) {

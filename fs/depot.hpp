@@ -53,6 +53,8 @@ class Depot {
                                      BlockCache::Kind kind);
   // The same if memory has it, else null: never waits.
   std::shared_ptr<const Bytes> held_block(const LibraryId& library, const ObjectId& id);
+  // Its reader has passed it: the first to go from memory, before what was fetched ahead.
+  void spend_block(const LibraryId& library, const ObjectId& id);
   // block() in the background, for read-ahead; failures are left to the reader.
   void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -266,6 +267,7 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
   const auto memory_blocks = depot.options().block_memory / (average + average / 4);
   const auto most = static_cast<std::size_t>(std::max<std::uint64_t>(2, memory_blocks)) - 1;
 
+  std::optional<std::size_t> passed;
   const auto [from, to] = pace.with([&](Pace& p) {
     const bool sequential = offset <= p.end + near && p.end <= offset + near && offset >= p.begin;
     if (!sequential) {
@@ -280,13 +282,14 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
       p.block = block;
     } else if (block > p.block) {
       p.window = std::min(most, p.window * 2);
-      p.block = block;
+      passed = std::exchange(p.block, block);
     }
     const auto begin = std::max(p.asked, block + 1);
     const auto end = std::min(n, block + 1 + p.window);
     p.asked = std::max(begin, end);
     return std::pair{begin, end};
   });
+  if (passed) depot.spend_block(library, c.file->blocks[*passed]);
   for (auto i = from; i < to; ++i) depot.fetch_block_soon(library, c.file->blocks[i], kind());
 }
 

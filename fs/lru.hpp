@@ -47,6 +47,12 @@ class Lru {
     return gone;
   }
 
+  // Makes it the first to go.
+  void demote(const Key& key) {
+    const auto found = index_.find(key);
+    if (found != index_.end()) order_.splice(order_.end(), order_, found->second);
+  }
+
   std::list<Value> drop(const Key& key) {
     std::list<Value> gone;
     const auto found = index_.find(key);
