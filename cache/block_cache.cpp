@@ -1,1 +1,291 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cache/block_cache.hpp"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "cache/db.hpp"
+#include "cache/lru_index.hpp"
+
+namespace nacre {
+namespace {
+
+// An extent fills sixteen of LMDB's pages, less its header, sealed or not; and
+// it is whole cipher blocks.
+constexpr std::size_t page = 4096, page_header = 16;
+constexpr std::size_t extent_pages = 16;
+constexpr std::size_t extent_size =
+    (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
+
+constexpr std::size_t touches_kept = 4096;  // uses remembered until the next write
+constexpr unsigned least_free_percent = 5;  // of the disk; nothing is admitted below
+
+struct Record {
+  std::uint64_t number = 0;  // names the extents
+  std::uint64_t size = 0;
+  Turn turn{};  // of last use
+  BlockCache::Kind kind = BlockCache::Kind::plain;
+
+  static constexpr std::size_t stored = 8 + 8 + 8 + 1;
+
+  [[nodiscard]] std::size_t extents() const { return (size + extent_size - 1) / extent_size; }
+  [[nodiscard]] std::uint64_t cost() const {
+    const auto tail = size % extent_size;
+    const auto tail_pages =
+        tail == 0 ? 0 : (tail + page_header + SealKey::overhead + page - 1) / page;
+    return (size / extent_size * extent_pages + tail_pages + 1) * page;
+  }
+};
+
+Bytes write_record(const Record& record) {
+  Bytes bytes;
+  for (const auto& part : {turn_of(record.number), turn_of(record.size), record.turn})
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  bytes.push_back(record.kind == BlockCache::Kind::plain ? 0 : 1);
+  return bytes;
+}
+
+std::uint64_t number_at(ByteView bytes, std::size_t offset) {
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < 8; ++i) number = number << 8U | bytes[offset + i];
+  return number;
+}
+
+std::optional<Record> read_record(std::optional<ByteView> bytes) {
+  if (!bytes || bytes->size() != Record::stored) return std::nullopt;
+  Record record;
+  record.number = number_at(*bytes, 0);
+  record.size = number_at(*bytes, 8);
+  std::ranges::copy(bytes->subspan(16, 8), record.turn.begin());
+  record.kind = bytes->back() == 0 ? BlockCache::Kind::plain : BlockCache::Kind::ciphertext;
+  return record;
+}
+
+Bytes key_of(const LibraryId& library, const ObjectId& id) {
+  const auto text = as_bytes(library.text());
+  Bytes key(text.begin(), text.end());
+  key.insert(key.end(), id.bytes.begin(), id.bytes.end());
+  return key;
+}
+
+std::array<std::uint8_t, 12> extent_key(std::uint64_t number, std::size_t index) {
+  std::array<std::uint8_t, 12> key{};
+  std::ranges::copy(turn_of(number), key.begin());
+  for (std::size_t i = 0; i < 4; ++i) key[8 + i] = static_cast<std::uint8_t>(index >> (24 - 8 * i));
+  return key;
+}
+
+// Where a sealed extent belongs: its block, and its place in it.
+Bytes seal_place(ByteView block, std::size_t index) {
+  Bytes place(block.begin(), block.end());
+  for (unsigned shift = 0; shift < 32; shift += 8)
+    place.push_back(static_cast<std::uint8_t>(index >> shift));
+  return place;
+}
+
+}  // namespace
+
+struct BlockCache::Store {
+  Store(const std::filesystem::path& its_dir, SealKey its_key, std::uint64_t its_limit)
+      : dir(its_dir),
+        key(std::move(its_key)),
+        limit(its_limit),
+        // Freed pages are reused a transaction or two later, hence the slack.
+        db(open_disposable(
+            dir, static_cast<std::size_t>(limit + limit / 4 + (std::uint64_t{64} << 20U)) / page *
+                     page)) {
+    records = db.table("blocks");
+    extents = db.table("extents");
+    turns = db.table("turns");
+    const auto txn = db.read();
+    turn = next_turn(txn, turns);
+    txn.scan(records, {}, [&](ByteView, ByteView value) {
+      if (const auto record = read_record(value)) {
+        used += record->cost();
+        next_number = std::max(next_number, record->number + 1);
+      }
+      return true;
+    });
+  }
+
+  void erase(WriteTxn& txn, ByteView name) {
+    const auto record = read_record(txn.get(records, name));
+    if (!record) return;
+    for (std::size_t i = 0; i < record->extents(); ++i)
+      txn.erase(extents, extent_key(record->number, i));
+    txn.erase(turns, record->turn);
+    txn.erase(records, name);
+    used -= record->cost();
+  }
+
+  void evict(WriteTxn& txn, std::uint64_t target) {
+    while (used > target) {
+      const auto first = oldest(txn, turns);
+      if (!first) return;
+      erase(txn, first->second);
+      txn.erase(turns, first->first);  // also where its record is missing
+    }
+  }
+
+  // Uses since the last write move their blocks to the end of the line.
+  void flush_touches(WriteTxn& txn) {
+    std::unordered_set<std::string> moved;
+    {
+      const std::lock_guard lock(touched_mutex);
+      moved.swap(touched);
+    }
+    for (const auto& name : moved) {
+      auto record = read_record(txn.get(records, as_bytes(name)));
+      if (!record) continue;
+      txn.erase(turns, record->turn);
+      record->turn = turn_of(turn++);
+      txn.put(turns, record->turn, as_bytes(name));
+      txn.put(records, as_bytes(name), write_record(*record));
+    }
+  }
+
+  bool disk_is_short(std::uint64_t wanted) const {
+    struct statvfs disk = {};
+    if (::statvfs(dir.c_str(), &disk) != 0) return false;
+    const auto free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    return free < wanted + std::uint64_t{disk.f_blocks} * disk.f_frsize / 100 * least_free_percent;
+  }
+
+  void admit(const Bytes& name, ByteView stored, Kind kind, std::uint64_t target) {
+    auto txn = db.write();
+    if (txn.get(records, name)) return;
+    flush_touches(txn);
+    Record record;
+    record.number = next_number++;
+    record.size = stored.size();
+    record.turn = turn_of(turn++);
+    record.kind = kind;
+    evict(txn, target - std::min(target, record.cost()));
+    for (std::size_t i = 0; i < record.extents(); ++i) {
+      const auto part =
+          stored.subspan(i * extent_size, std::min(extent_size, stored.size() - i * extent_size));
+      if (kind == Kind::plain)
+        key.seal(
+            seal_place(name, i), part,
+            txn.reserve(extents, extent_key(record.number, i), part.size() + SealKey::overhead));
+      else
+        txn.put(extents, extent_key(record.number, i), part);
+    }
+    txn.put(records, name, write_record(record));
+    txn.put(turns, record.turn, name);
+    std::move(txn).commit();
+    used += record.cost();
+  }
+
+  const std::filesystem::path dir;
+  const SealKey key;
+  const std::uint64_t limit;
+  Db db;
+  Table records{}, extents{}, turns{};
+
+  std::mutex writing;  // one writer, and the counters below
+  std::uint64_t turn = 0, next_number = 0;
+  std::atomic<std::uint64_t> used = 0;
+
+  std::mutex touched_mutex;
+  std::unordered_set<std::string> touched;
+};
+
+BlockCache::BlockCache(const std::filesystem::path& dir, SealKey key, std::uint64_t limit)
+    : store_(std::make_unique<Store>(dir, std::move(key), limit)) {}
+
+BlockCache::~BlockCache() = default;
+
+std::optional<std::uint64_t> BlockCache::size(const LibraryId& library, const ObjectId& id) {
+  const auto txn = store_->db.read();
+  const auto record = read_record(txn.get(store_->records, key_of(library, id)));
+  if (!record) return std::nullopt;
+  return record->size;
+}
+
+bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
+                      MutableByteView out) {
+  auto& s = *store_;
+  const auto name = key_of(library, id);
+  bool damaged = false;
+  {
+    const auto txn = s.db.read();
+    const auto record = read_record(txn.get(s.records, name));
+    if (!record) return false;
+    if (offset > record->size || out.size() > record->size - offset) return false;
+    Bytes opened;
+    while (!out.empty() && !damaged) {
+      const auto index = static_cast<std::size_t>(offset / extent_size);
+      const auto skip = static_cast<std::size_t>(offset % extent_size);
+      const auto whole = std::min<std::size_t>(extent_size, record->size - index * extent_size);
+      const auto part = out.first(std::min(out.size(), whole - skip));
+      const auto extent = txn.get(s.extents, extent_key(record->number, index));
+      if (record->kind == Kind::ciphertext) {
+        damaged = !extent || extent->size() != whole;
+        if (!damaged) std::memcpy(part.data(), extent->data() + skip, part.size());
+      } else {
+        damaged = !extent || extent->size() != whole + SealKey::overhead;
+        if (!damaged && part.size() == whole) {
+          damaged = !s.key.open(seal_place(name, index), *extent, part);
+        } else if (!damaged) {
+          opened.resize(whole);
+          damaged = !s.key.open(seal_place(name, index), *extent, opened);
+          std::memcpy(part.data(), opened.data() + skip, part.size());
+        }
+      }
+      offset += part.size();
+      out = out.subspan(part.size());
+    }
+  }
+  if (damaged) {
+    log::warning("cache: a block is damaged, it is fetched again");
+    drop(library, id);
+    return false;
+  }
+  const std::lock_guard lock(s.touched_mutex);
+  if (s.touched.size() < touches_kept) s.touched.emplace(as_text(name));
+  return true;
+}
+
+void BlockCache::put(const LibraryId& library, const ObjectId& id, ByteView stored,
+                     Kind kind) noexcept try {
+  auto& s = *store_;
+  if (stored.empty() || stored.size() > s.limit / 2) return;
+  const auto name = key_of(library, id);
+  const std::lock_guard lock(s.writing);
+  if (s.disk_is_short(stored.size())) return;
+  const auto used_before = s.used.load();
+  try {
+    s.admit(name, stored, kind, s.limit);
+  } catch (const Error& error) {
+    if (error.code() != Errc::full) throw;
+    s.used = used_before;
+    // Room that the next one finds: freed pages cannot be used at once.
+    auto txn = s.db.write();
+    s.evict(txn, s.used - std::min<std::uint64_t>(s.used, s.limit / 8 + 2 * stored.size()));
+    std::move(txn).commit();
+  }
+} catch (const std::exception& error) {
+  log::warning(std::string("cache: a block is not kept: ") + error.what());
+}
+
+void BlockCache::drop(const LibraryId& library, const ObjectId& id) noexcept try {
+  const std::lock_guard lock(store_->writing);
+  auto txn = store_->db.write();
+  store_->erase(txn, key_of(library, id));
+  std::move(txn).commit();
+} catch (const std::exception& error) {
+  log::warning(std::string("cache: ") + error.what());
+}
+
+std::uint64_t BlockCache::used() const { return store_->used; }
+
+}  // namespace nacre

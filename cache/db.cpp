@@ -7,22 +7,31 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 
 namespace nacre {
 namespace {
 
 constexpr unsigned max_tables = 8;
+constexpr unsigned max_readers = 256;
 
 void check(int rc, const char* doing) {
   if (rc == MDB_SUCCESS) return;
-  const auto code = rc == MDB_MAP_FULL || rc == ENOSPC         ? Errc::full
-                    : rc == MDB_CORRUPTED || rc == MDB_INVALID ? Errc::corrupt
-                                                               : Errc::internal;
-  throw Error(code, std::string(doing) + ": " + mdb_strerror(rc));
+  const bool full = rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT;
+  const bool damaged = rc == MDB_CORRUPTED || rc == MDB_INVALID || rc == MDB_PAGE_NOTFOUND ||
+                       rc == MDB_VERSION_MISMATCH || rc == MDB_PANIC;
+  throw Error(full      ? Errc::full
+              : damaged ? Errc::corrupt
+                        : Errc::internal,
+              std::string("database: ") + doing + ": " + mdb_strerror(rc));
 }
 
 // LMDB takes its inputs through non-const pointers, and does not write to them.
 MDB_val val(ByteView bytes) { return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())}; }
+
+ByteView view(const MDB_val& v) { return {static_cast<const std::uint8_t*>(v.mv_data), v.mv_size}; }
+
+MDB_dbi handle(Table table) { return static_cast<MDB_dbi>(table); }
 
 }  // namespace
 
@@ -35,10 +44,41 @@ ReadTxn::ReadTxn(MDB_env* env, unsigned flags) {
 std::optional<ByteView> ReadTxn::get(Table table, ByteView key) const {
   auto k = val(key);
   MDB_val v;
-  const int rc = mdb_get(txn_.get(), static_cast<MDB_dbi>(table), &k, &v);
+  const int rc = mdb_get(txn_.get(), handle(table), &k, &v);
   if (rc == MDB_NOTFOUND) return std::nullopt;
   check(rc, "get");
-  return ByteView(static_cast<const std::uint8_t*>(v.mv_data), v.mv_size);
+  return view(v);
+}
+
+namespace {
+
+using Cursor = std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)>;
+
+Cursor open_cursor(MDB_txn* txn, Table table) {
+  MDB_cursor* opened = nullptr;
+  check(mdb_cursor_open(txn, handle(table), &opened), "scan");
+  return {opened, mdb_cursor_close};
+}
+
+}  // namespace
+
+void ReadTxn::scan(Table table, ByteView from, const Visitor& visit) const {
+  const auto cursor = open_cursor(txn_.get(), table);
+  auto k = val(from);
+  MDB_val v;
+  int rc = mdb_cursor_get(cursor.get(), &k, &v, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  while (rc == MDB_SUCCESS && visit(view(k), view(v)))
+    rc = mdb_cursor_get(cursor.get(), &k, &v, MDB_NEXT);
+  if (rc != MDB_NOTFOUND) check(rc, "scan");
+}
+
+void ReadTxn::scan_last(Table table, const std::function<void(ByteView, ByteView)>& visit) const {
+  const auto cursor = open_cursor(txn_.get(), table);
+  MDB_val k, v;
+  const int rc = mdb_cursor_get(cursor.get(), &k, &v, MDB_LAST);
+  if (rc == MDB_NOTFOUND) return;
+  check(rc, "scan");
+  visit(view(k), view(v));
 }
 
 void ReadTxn::Abort::operator()(MDB_txn* txn) const noexcept { mdb_txn_abort(txn); }
@@ -47,12 +87,19 @@ WriteTxn::WriteTxn(MDB_env* env) : ReadTxn(env, 0) {}
 
 void WriteTxn::put(Table table, ByteView key, ByteView value) {
   auto k = val(key), v = val(value);
-  check(mdb_put(txn_.get(), static_cast<MDB_dbi>(table), &k, &v, 0), "put");
+  check(mdb_put(txn_.get(), handle(table), &k, &v, 0), "put");
+}
+
+MutableByteView WriteTxn::reserve(Table table, ByteView key, std::size_t size) {
+  auto k = val(key);
+  MDB_val v = {size, nullptr};
+  check(mdb_put(txn_.get(), handle(table), &k, &v, MDB_RESERVE), "put");
+  return {static_cast<std::uint8_t*>(v.mv_data), size};
 }
 
 bool WriteTxn::erase(Table table, ByteView key) {
   auto k = val(key);
-  const int rc = mdb_del(txn_.get(), static_cast<MDB_dbi>(table), &k, nullptr);
+  const int rc = mdb_del(txn_.get(), handle(table), &k, nullptr);
   if (rc == MDB_NOTFOUND) return false;
   check(rc, "erase");
   return true;
@@ -63,12 +110,16 @@ void WriteTxn::commit() && {
 }
 
 Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
+  std::filesystem::create_directories(dir);
+  std::filesystem::permissions(dir, std::filesystem::perms::owner_all);
   MDB_env* env = nullptr;
   check(mdb_env_create(&env), "create");
   env_.reset(env);
   check(mdb_env_set_mapsize(env, map_size), "map size");
   check(mdb_env_set_maxdbs(env, max_tables), "tables");
-  check(mdb_env_open(env, dir.c_str(), MDB_NOTLS, 0600), "open");
+  check(mdb_env_set_maxreaders(env, max_readers), "readers");
+  // Read-ahead of the file would only compete with our own.
+  check(mdb_env_open(env, dir.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0600), "open");
 }
 
 Table Db::table(const char* name) {
@@ -81,6 +132,18 @@ Table Db::table(const char* name) {
 
 ReadTxn Db::read() const { return {env_.get(), MDB_RDONLY}; }
 WriteTxn Db::write() { return WriteTxn(env_.get()); }
+void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
 void Db::Close::operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
+
+Db open_disposable(const std::filesystem::path& dir, std::size_t map_size) {
+  try {
+    return Db(dir, map_size);
+  } catch (const Error& error) {
+    if (error.code() != Errc::corrupt) throw;
+    log::warning(dir.string() + ": damaged, begun anew; it costs time, no data");
+  }
+  std::filesystem::remove_all(dir);
+  return Db(dir, map_size);
+}
 
 }  // namespace nacre

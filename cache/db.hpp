@@ -3,10 +3,14 @@
 // LMDB with C++ lifetimes.  db.cpp is the only file that includes <lmdb.h>.
 //
 // One writer at a time, readers never wait.  A transaction stays on the thread
-// that began it.  Open a Db after the last fork(), never before.
+// that began it.  Open a Db after the last fork(), never before.  Throws
+// Error{full} when the map or the disk is, Error{corrupt} for a damaged file.
 #pragma once
+
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -24,6 +28,12 @@ class ReadTxn {
  public:
   [[nodiscard]] std::optional<ByteView> get(Table table, ByteView key) const;
 
+  // Visits keys from `from` on, in order, until `visit` says false.
+  using Visitor = std::function<bool(ByteView key, ByteView value)>;
+  void scan(Table table, ByteView from, const Visitor& visit) const;
+  // Visits the last key, if there is one.
+  void scan_last(Table table, const std::function<void(ByteView key, ByteView value)>& visit) const;
+
  private:
   friend class Db;
   friend class WriteTxn;
@@ -39,6 +49,8 @@ class ReadTxn {
 class WriteTxn : public ReadTxn {
  public:
   void put(Table table, ByteView key, ByteView value);
+  // Room for a value, to be filled before the next call.
+  MutableByteView reserve(Table table, ByteView key, std::size_t size);
   bool erase(Table table, ByteView key);  // was it there?
   void commit() &&;
 
@@ -49,11 +61,14 @@ class WriteTxn : public ReadTxn {
 
 class Db {
  public:
+  // `map_size`: the most that the file can grow to, in bytes.  Commits survive
+  // the process, and the machine only after sync().
   Db(const std::filesystem::path& dir, std::size_t map_size);
 
   Table table(const char* name);  // opens it, or creates it
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write();
+  void sync();
 
  private:
   struct Close {
@@ -61,5 +76,8 @@ class Db {
   };
   std::unique_ptr<MDB_env, Close> env_;
 };
+
+// For environments that may be lost: opens `dir`, anew where it is damaged.
+Db open_disposable(const std::filesystem::path& dir, std::size_t map_size);
 
 }  // namespace nacre

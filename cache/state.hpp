@@ -54,6 +54,9 @@ class State {
   // The same without the values, which are not even opened.
   void scan_keys(ByteView prefix, const std::function<void(ByteView key)>& visit);
 
+  // What stage() has taken and no transaction has yet.
+  [[nodiscard]] std::uint64_t staged_bytes() const;
+
   [[nodiscard]] std::array<std::uint8_t, 16> tag(ByteView name) const;
 
  private:
