@@ -23,6 +23,22 @@ struct Command {
 };
 using Commands = std::vector<Command>;
 
+// Writes [SOURCE] MOUNTPOINT for mount's places: CLI11 has no optional argument before a needed
+// one.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(34); }
+  std::string make_option_usage(const CLI::Option* option) const override {
+    return is_places(option) ? "[SOURCE] MOUNTPOINT" : Formatter::make_option_usage(option);
+  }
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    return is_places(option) ? "[SOURCE]" : Formatter::make_option_name(option, positional);
+  }
+
+ private:
+  static bool is_places(const CLI::Option* option) { return option->get_name() == "PLACES"; }
+};
+
 // Adds a subcommand whose options live as long as `commands` does.
 template <class Options>
 std::shared_ptr<Options> add(Commands& commands, CLI::App* app,
@@ -99,9 +115,9 @@ void add_mount(CLI::App& app, Commands& commands) {
   const auto options = add(commands, command, mount);
   command
       ->add_option("PLACES", options->places,
-                   "[SOURCE] MOUNTPOINT: an account, a URL or dir:PATH (may be left out when there "
-                   "is one account), and the folder")
-      ->option_text("[SOURCE] MOUNTPOINT")
+                   "An account, its URL, or dir:PATH (may be left out when there is one account), "
+                   "and an empty folder")
+      ->option_text("MOUNTPOINT")
       ->required()
       ->expected(1, 2);
   const auto many = [command](const char* name, std::vector<std::string>& values,
@@ -182,9 +198,9 @@ std::string name_of(const CLI::App& app) {
 
 Exit parse_and_run(std::span<const std::string> args, const Io& io) {
   CLI::App app("Mounts the libraries of a Seafile server as folders.", "nacre");
+  app.formatter(std::make_shared<HelpFormatter>());  // subcommands take it over
   app.set_version_flag("--version", "nacre " NACRE_VERSION);
   app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
   Commands commands;
   add_login(app, commands);
   add_logout(app, commands);
