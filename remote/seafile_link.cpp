@@ -44,12 +44,34 @@ HttpReply SeafileLink::sync(const LibraryId& library, HttpRequest request) {
   }
 }
 
+// However many ask, one fetches: each answer of the server is one more token there.
 SeafileLink::Token SeafileLink::token(const LibraryId& library, const Token& refused) {
-  const auto known = tokens_.with([&](const auto& tokens) {
-    const auto at = tokens.find(library);
-    return at == tokens.end() ? Token() : at->second;
+  std::promise<Token> promise;
+  const auto [known, coming] = tokens_.with([&](auto& tokens) {
+    auto& entry = tokens[library];
+    if (entry.token && entry.token != refused) return std::pair(entry.token, entry.coming);
+    const std::pair found(Token(), entry.coming);
+    if (!entry.coming.valid()) entry.coming = promise.get_future().share();
+    return found;
   });
-  if (known && known != refused) return known;
+  if (known) return known;
+  if (coming.valid()) return coming.get();
+  const auto settle = [&](const Token& fresh) {
+    tokens_.with([&](auto& tokens) { tokens[library] = {fresh, {}}; });
+  };
+  try {
+    auto fresh = fetch_token(library);
+    settle(fresh);
+    promise.set_value(fresh);
+    return fresh;
+  } catch (...) {  // whoever waits fails with us
+    settle(nullptr);
+    promise.set_exception(std::current_exception());
+    throw;
+  }
+}
+
+SeafileLink::Token SeafileLink::fetch_token(const LibraryId& library) {
   HttpRequest request;
   request.path = "/api2/repos/" + library.str() + "/download-info/";
   auto reply = api(std::move(request));
@@ -63,9 +85,7 @@ SeafileLink::Token SeafileLink::token(const LibraryId& library, const Token& ref
   if (info.library.id != library) {
     throw Error(Errc::corrupt, what + ": the server answers with another library");
   }
-  const auto fresh = std::make_shared<const Secret>(std::move(info.token));
-  tokens_.with([&](auto& tokens) { tokens[library] = fresh; });
-  return fresh;
+  return std::make_shared<const Secret>(std::move(info.token));
 }
 
 void SeafileLink::fetch_tokens(std::span<const LibraryId> libraries) {
@@ -73,7 +93,8 @@ void SeafileLink::fetch_tokens(std::span<const LibraryId> libraries) {
   std::vector<LibraryId> lacking;
   tokens_.with([&](const auto& tokens) {
     for (const auto& library : libraries) {
-      if (!tokens.contains(library)) lacking.push_back(library);
+      const auto at = tokens.find(library);
+      if (at == tokens.end() || !at->second.token) lacking.push_back(library);
     }
   });
   for (std::size_t at = 0; at < lacking.size(); at += batch) {
@@ -93,7 +114,7 @@ void SeafileLink::fetch_tokens(std::span<const LibraryId> libraries) {
 
 void SeafileLink::remember(const LibraryId& library, Secret token) {
   const auto shared = std::make_shared<const Secret>(std::move(token));
-  tokens_.with([&](auto& tokens) { tokens[library] = shared; });
+  tokens_.with([&](auto& tokens) { tokens[library].token = shared; });
 }
 
 }  // namespace nacre

@@ -5,6 +5,7 @@
 // seafile_remote.cpp and account.cpp.  Any thread may call any member.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,11 +39,16 @@ class SeafileLink {
 
  private:
   using Token = std::shared_ptr<const Secret>;
+  struct Entry {
+    Token token;                       // null: none yet, or
+    std::shared_future<Token> coming;  // somebody is fetching it
+  };
   Token token(const LibraryId& library, const Token& refused);
+  Token fetch_token(const LibraryId& library);
 
   Http http_;
   const Secret token_;
-  Guarded<std::unordered_map<LibraryId, Token>> tokens_;
+  Guarded<std::unordered_map<LibraryId, Entry>> tokens_;
 };
 
 }  // namespace nacre
