@@ -59,8 +59,9 @@ struct Opened {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  virtual void entry_changed(Ino parent, std::string_view name) noexcept = 0;  // or appeared, or went
-  virtual void data_changed(Ino ino) noexcept = 0;  // attributes and pages
+  virtual void entry_changed(Ino parent,
+                             std::string_view name) noexcept = 0;  // or appeared, or went
+  virtual void data_changed(Ino ino) noexcept = 0;                 // attributes and pages
 };
 
 class Filesystem {
@@ -76,7 +77,7 @@ class Filesystem {
   // back by forget() (also when the reply did not reach the kernel).
   virtual Attr lookup(Ino parent, std::string_view name) = 0;  // Error{not_found}
   virtual void forget(Ino ino, std::uint64_t lookups) noexcept = 0;
-  virtual Attr getattr(Ino ino) = 0;  // counts nothing
+  virtual Attr getattr(Ino ino) = 0;                         // counts nothing
   virtual Attr setattr(Ino ino, const SetAttr& change) = 0;  // counts nothing
   virtual std::shared_ptr<const Listing> list(Ino directory) = 0;
 
@@ -85,11 +86,12 @@ class Filesystem {
   virtual std::size_t read(const Handle& file, std::uint64_t offset, MutableByteView out) = 0;
   // `append`: the handle was opened with O_APPEND, the offset is the end.
   virtual void write(const Handle& file, std::uint64_t offset, ByteView bytes) = 0;
-  virtual void flush(const Handle& file) = 0;          // close(2): safe from kill -9 afterwards
-  virtual void fsync(const Handle& file) = 0;          // safe from a power cut afterwards
+  virtual void flush(const Handle& file) = 0;             // close(2): safe from kill -9 afterwards
+  virtual void fsync(const Handle& file) = 0;             // safe from a power cut afterwards
   virtual void release(const Handle& file) noexcept = 0;  // the last close of this open
   virtual void fsync_directory(Ino directory) = 0;
-  // mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else Error{unsupported}
+  // mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else
+  // Error{unsupported}
   virtual void fallocate(const Handle& file, int mode, std::uint64_t offset,
                          std::uint64_t length) = 0;
   // SEEK_DATA / SEEK_HOLE: all is data, the hole is at the end.
@@ -101,8 +103,8 @@ class Filesystem {
   virtual void unlink(Ino parent, std::string_view name) = 0;
   virtual void rmdir(Ino parent, std::string_view name) = 0;
   // flags as renameat2(2): 0, RENAME_NOREPLACE, RENAME_EXCHANGE.
-  virtual void rename(Ino parent, std::string_view name, Ino new_parent,
-                      std::string_view new_name, unsigned flags) = 0;
+  virtual void rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
+                      unsigned flags) = 0;
 
   virtual struct statvfs statfs() = 0;
   virtual void access(Ino ino, int mask) = 0;

@@ -75,6 +75,7 @@ void LibrarySync::poke() {
 void LibrarySync::head_seen(const ObjectId& head) {
   {
     const std::lock_guard lock(context_.mutex);
+    library_.listed_head = head;
     if (!library_.ready || library_.base.id == head) return;
   }
   {

@@ -237,9 +237,7 @@ void MountedFilesystem::look_at_server() {
   std::vector<LibraryId> ids;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto* library : tree_.libraries()) {
-      if (library->ready) ids.push_back(library->id);
-    }
+    for (const auto* library : tree_.libraries()) ids.push_back(library->id);
   }
   if (!ids.empty()) {
     for (const auto& [library, head] : remote_->heads(ids)) sync_of(library).head_seen(head);
@@ -261,7 +259,6 @@ void MountedFilesystem::look_at_libraries() {
       if (known != syncs_.end()) {
         auto& library = tree_.library(info.id);
         library.writable = info.writable;
-        if (!library.ready) library.listed_head = info.head;
         continue;
       }
     }

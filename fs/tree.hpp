@@ -61,7 +61,7 @@ struct Library {
   std::string shown_name;  // under the mountpoint
   bool writable = true;
   std::shared_ptr<KeyHolder> keys;
-  std::optional<ObjectId> listed_head;  // as the list of libraries told
+  std::optional<ObjectId> listed_head;  // as the server told last
   bool ready = false;                   // `base` is known
   Commit base;                          // the published commit under the changes
   Node* top = nullptr;

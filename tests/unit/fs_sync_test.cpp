@@ -153,7 +153,8 @@ class Machine {
 
  private:
   void collect(const std::string& folder, std::map<std::string, std::string>& all) {
-    for (const auto& entry : *fs_->list(walk(folder))) {
+    const auto listing = fs_->list(walk(folder));
+    for (const auto& entry : *listing) {
       const auto path = folder.empty() ? entry.name : folder + "/" + entry.name;
       if (S_ISDIR(entry.st.st_mode)) {
         all[path] = "/";
