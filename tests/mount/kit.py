@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A world for one test: a server, an account, libraries, and mounts of them.
+
+Everything lives in one temporary folder, with XDG folders of its own per client,
+and is taken down whatever happens.  Every wait is bounded: when a script takes
+longer than its limit its daemons are killed, so that nobody hangs in a mount.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+NACRE = os.environ.get("NACRE", "nacre")
+PASSWORD = "the password of a library"
+USER = "someone@example.com"
+
+_processes = []
+
+
+def run(limit_seconds=100):
+    """The main function of a script of tests."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        print("skipped: no /dev/fuse")
+        sys.exit(77)
+
+    def give_up():
+        print(f"not done after {limit_seconds} s: killing the daemons", flush=True)
+        for process in _processes:
+            process.kill()
+
+    watchdog = threading.Timer(limit_seconds, give_up)
+    watchdog.daemon = True
+    watchdog.start()
+    unittest.main(verbosity=2)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=15.0):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+    return value
+
+
+class Mount:
+    """A library on a directory, served by a daemon that we can kill."""
+
+    def __init__(self, world, client, arguments, where, secret):
+        self.world, self.client, self.where = world, client, where
+        self.log_path = os.path.join(world.top, f"{client}.log")
+        os.makedirs(where, exist_ok=True)
+        self.process = None
+        self.arguments, self.secret = arguments, secret
+        self.start()
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = self.world.popen(
+                ["mount", "--foreground", *self.arguments, self.where],
+                self.client, self.secret, stdout=subprocess.PIPE, stderr=log)
+        line = read_line(self.process, 30)
+        if b"mounted" not in line:
+            self.process.wait(10)
+            raise AssertionError(f"mount: {line!r}\n{self.log()}")
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()[-4000:]
+
+    def path(self, *names):
+        return os.path.join(self.where, *names)
+
+    def sync(self, seconds=60):
+        self.world.nacre("sync", self.where, "--wait", "--timeout", str(seconds),
+                         client=self.client, timeout=seconds + 10)
+
+    def status(self):
+        return json.loads(self.world.nacre("status", self.where, "--json", client=self.client))
+
+    def kill(self):
+        """As the kernel's out-of-memory killer does it."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def end(self):
+        """Cleanly; returns the exit status of the daemon."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                return self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"the daemon does not end\n{self.log()}") from None
+        return self.process.returncode
+
+
+def read_line(process, seconds):
+    line = []
+    reader = threading.Thread(target=lambda: line.append(process.stdout.readline()), daemon=True)
+    reader.start()
+    reader.join(seconds)
+    return line[0] if line else b""
+
+
+class World:
+    def __init__(self):
+        self.top = tempfile.mkdtemp(prefix="nacre-test-")
+        self.server = None
+        self.port = free_port()
+        self.mounts = []
+
+    # --- the program ---
+
+    def environment(self, client):
+        home = os.path.join(self.top, client)
+        places = {"HOME": home}
+        for name in ("CONFIG", "CACHE", "STATE", "DATA"):
+            places[f"XDG_{name}_HOME"] = os.path.join(home, name.lower())
+        places["XDG_RUNTIME_DIR"] = os.path.join(home, "run")
+        for place in places.values():
+            os.makedirs(place, mode=0o700, exist_ok=True)
+        return {**os.environ, **places, "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def popen(self, arguments, client, secret=None, **streams):
+        fds = ()
+        if secret is not None:
+            reading, writing = os.pipe()
+            os.write(writing, secret.encode() + b"\n")
+            os.close(writing)
+            fds = (reading,)
+            arguments = [*arguments, "--password-fd", str(reading)]
+        process = subprocess.Popen([NACRE, *arguments], env=self.environment(client),
+                                   stdin=subprocess.DEVNULL, pass_fds=fds, **streams)
+        if fds:
+            os.close(fds[0])
+        _processes.append(process)
+        return process
+
+    def nacre(self, *arguments, client="a", secret=None, timeout=60, expect=0):
+        process = self.popen(list(arguments), client, secret, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        out, err = process.communicate(timeout=timeout)
+        if process.returncode != expect:
+            raise AssertionError(f"nacre {' '.join(arguments)}: exit status {process.returncode}, "
+                                 f"expected {expect}\n{out}{err}")
+        return out if expect == 0 else err
+
+    # --- the server ---
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def serve(self):
+        storage = os.path.join(self.top, "storage")
+        self.nacre("serve", storage, "--add-user", USER, client="server", secret="secret of user")
+        self.start_server()
+
+    def start_server(self):
+        with open(os.path.join(self.top, "server.log"), "ab") as log:
+            self.server = self.popen(
+                ["serve", os.path.join(self.top, "storage"), "--listen", f"127.0.0.1:{self.port}"],
+                "server", stdout=log, stderr=log)
+
+        def answers():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_until(answers, "the server answers")
+
+    def stop_server(self):
+        self.server.send_signal(signal.SIGTERM)
+        self.server.wait(20)
+
+    def login(self, client="a"):
+        self.nacre("login", self.url, "--user", USER, client=client, secret="secret of user")
+
+    def library(self, name, encrypted=False):
+        if encrypted:
+            self.nacre("libraries", "create", name, "--encrypted", secret=PASSWORD)
+        else:
+            self.nacre("libraries", "create", name)
+
+    # --- mounts ---
+
+    def mount(self, client, *arguments, secret=None, source=None):
+        """Mounts for `client`; polls each second unless told otherwise."""
+        words = ["-o", "poll=1,quiet=300", *arguments]
+        if source is not None:
+            words.append(source)
+        where = os.path.join(self.top, "mnt-" + client)
+        mount = Mount(self, client, words, where, secret)
+        self.mounts.append(mount)
+        return mount
+
+    def close(self):
+        for mount in self.mounts:
+            if mount.process.poll() is None:
+                mount.process.send_signal(signal.SIGTERM)
+        for mount in self.mounts:
+            try:
+                mount.process.wait(15)
+            except subprocess.TimeoutExpired:
+                mount.kill()
+        for mount in self.mounts:
+            if is_mounted(mount.where):
+                subprocess.run(["fusermount3", "-u", "-z", "-q", mount.where], check=False)
+        if self.server is not None and self.server.poll() is None:
+            self.server.kill()
+            self.server.wait(10)
+        if not any(is_mounted(mount.where) for mount in self.mounts):
+            shutil.rmtree(self.top, ignore_errors=True)
+
+
+def is_mounted(where):
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        return any(line.split()[1] == where for line in mounts)
+
+
+class Case(unittest.TestCase):
+    """A test with a world of its own, or one for all tests of its class."""
+
+    def logs_on_failure(self, world):
+        outcome = self._outcome.result
+        failed = [case for case, _ in outcome.failures + outcome.errors if case is self]
+        if failed:
+            for mount in world.mounts:
+                print(f"--- log of {mount.client}:\n{mount.log()}", file=sys.stderr)
+
+
+# --- trees ---
+
+
+def digest(path):
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def tree(top, times=True):
+    """Every entry below `top`: its type and mode, size, time and contents."""
+    entries = {}
+    for folder, folders, names in os.walk(os.fsencode(top), onerror=_raise):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            st = os.lstat(path)
+            entry = (stat.S_IFMT(st.st_mode), st.st_mode & 0o111)
+            if stat.S_ISREG(st.st_mode):
+                entry += (st.st_size, int(st.st_mtime) if times else 0, digest(path))
+            entries[os.path.relpath(path, os.fsencode(top))] = entry
+    return entries
+
+
+def _raise(error):
+    raise error
+
+
+def put(path, content, mode=None):
+    with open(path, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    if mode is not None:
+        os.chmod(path, mode)
+
+
+def get(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, COLLAPSE_RANGE = 1, 2, 16, 8
+
+
+def renameat2(old, new, flags):
+    if _libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), old)
+
+
+def fallocate(fd, mode, offset, length):
+    if _libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
