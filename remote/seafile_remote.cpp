@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "remote/seafile_remote.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <iterator>
 #include <mutex>
@@ -181,7 +182,7 @@ std::vector<FsObject> SeafileRemote::objects(const LibraryId& library,
                                              std::span<const ObjectId> ids) {
   std::vector<ObjectId> unique(ids.begin(), ids.end());
   std::ranges::sort(unique);
-  unique.erase(std::ranges::unique(unique).begin(), unique.end());
+  unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
   const std::span<const ObjectId> all(unique);
   std::vector<FsObject> found;
   std::mutex mutex;
