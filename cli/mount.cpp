@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -164,12 +166,19 @@ void start_log(const stdfs::path& state_dir) {
   log::set_file(file);
 }
 
+// A cache belongs to a state, whose key seals it: another state gets another cache.
+stdfs::path cache_dir_of(const MountOptions& options, const Source& source) {
+  if (!options.cache_dir.empty()) return stdfs::absolute(options.cache_dir);
+  if (options.state_dir.empty()) return cache_folder() / source.name;
+  const auto state = stdfs::absolute(options.state_dir).lexically_normal().string();
+  return cache_folder() / (source.name + "-" + sha1(as_bytes(state)).hex().substr(0, 16));
+}
+
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
   const auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning);
   const auto state_dir =
       options.state_dir.empty() ? state_folder() / source.name : stdfs::absolute(options.state_dir);
-  const auto cache_dir =
-      options.cache_dir.empty() ? cache_folder() / source.name : stdfs::absolute(options.cache_dir);
+  const auto cache_dir = cache_dir_of(options, source);
   const auto mountpoint = absolute_mountpoint(options.places.back());
   check_mountpoint(mountpoint);  // before a password is asked for
   make_private_folder(state_dir);
@@ -177,7 +186,10 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
 
   auto remote = open_source(source, tuning);
   auto passwords = read_passwords(options, *remote);
-  if (!options.foreground) start_log(state_dir);
+  if (!options.foreground) {
+    if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
+    start_log(state_dir);
+  }
   MountPlan plan{.mountpoint = mountpoint,
                  .source = source.shown,
                  .cache_dir = cache_dir,

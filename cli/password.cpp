@@ -2,6 +2,7 @@
 #include "cli/password.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -24,7 +25,8 @@ constexpr std::size_t max_secret = 4096;
 volatile std::sig_atomic_t caught = 0;  // the signal that came while a password was typed
 
 // Echo off, and signals noted instead of followed, until destroyed; then both as before,
-// and the signal that came is followed after all.
+// and the signal that came is followed after all.  Signals come in during wait() only: one that
+// came just before a read() would otherwise be slept over.
 class QuietTerminal {
  public:
   explicit QuietTerminal(int fd) : fd_(fd) {
@@ -33,6 +35,10 @@ class QuietTerminal {
     caught = 0;
     struct sigaction note = {};
     note.sa_handler = [](int signal) { caught = signal; };  // no SA_RESTART: read() returns
+    sigset_t ours;
+    ::sigemptyset(&ours);
+    for (const int signal : signals) ::sigaddset(&ours, signal);
+    ::sigprocmask(SIG_BLOCK, &ours, &mask_);
     for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &note, &handlers_[i]);
     auto quiet = before_;
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
@@ -44,13 +50,22 @@ class QuietTerminal {
     ::tcsetattr(fd_, TCSAFLUSH, &before_);
     for (std::size_t i = 0; i < signals.size(); ++i)
       ::sigaction(signals[i], &handlers_[i], nullptr);
+    ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
     if (caught != 0) ::raise(caught);
+  }
+
+  // For something to read.  Throws Error{interrupted} when a signal comes first.
+  void wait() const {
+    pollfd poller = {.fd = fd_, .events = POLLIN, .revents = 0};
+    while (::ppoll(&poller, 1, nullptr, &mask_) < 0 && caught == 0) continue;
+    if (caught != 0) throw Error(Errc::interrupted, "password: interrupted");
   }
 
  private:
   static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   int fd_;
   termios before_ = {};
+  sigset_t mask_ = {};
   std::array<struct sigaction, signals.size()> handlers_ = {};
 };
 
@@ -105,15 +120,16 @@ class Command {
   int status_ = 0;
 };
 
-}  // namespace
-
-Secret read_secret_line(int fd, const std::string& what) {
+// `wait` is called before each byte is read.
+template <class Wait>
+Secret read_line(int fd, const std::string& what, Wait wait) {
   Secret room(max_secret + 1);
   const auto bytes = room.bytes();
   std::size_t size = 0;
   for (;;) {  // byte by byte: the next line may be somebody else's
+    wait();
     const auto n = ::read(fd, &bytes[size], 1);
-    if (n < 0 && errno == EINTR && caught == 0) continue;
+    if (n < 0 && errno == EINTR) continue;
     if (n < 0)
       throw Error(Errc::invalid, what + ": " + std::generic_category().message(errno) +
                                      "; check the descriptor that it is read from");
@@ -126,6 +142,12 @@ Secret read_secret_line(int fd, const std::string& what) {
   return Secret::copy_of(bytes.first(size));
 }
 
+}  // namespace
+
+Secret read_secret_line(int fd, const std::string& what) {
+  return read_line(fd, what, [] {});
+}
+
 Secret ask_secret(const std::string& prompt) {
   const Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
   if (terminal.get() < 0)
@@ -134,7 +156,7 @@ Secret ask_secret(const std::string& prompt) {
   const QuietTerminal quiet(terminal.get());
   say(terminal.get(), prompt + ": ");
   try {
-    auto secret = read_secret_line(terminal.get(), prompt);
+    auto secret = read_line(terminal.get(), prompt, [&] { quiet.wait(); });
     say(terminal.get(), "\n");
     return secret;
   } catch (const Error&) {
