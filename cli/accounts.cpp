@@ -121,11 +121,14 @@ void save_account(const Account& account, const Secret& token) {
 }
 
 Secret load_token(const Account& account) {
-  auto token = read_secret_file(token_of(account.alias));
-  if (!token || token->bytes().empty())
+  const auto stored = read_secret_file(token_of(account.alias));
+  auto bytes = stored ? stored->bytes() : ByteView();
+  while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r'))  // an editor's
+    bytes = bytes.first(bytes.size() - 1);
+  if (bytes.empty())
     throw Error(Errc::denied, account.alias + ": not logged in; log in with `nacre login " +
                                   account.server.url + " --user " + account.user + "`");
-  return std::move(*token);
+  return Secret::copy_of(bytes);
 }
 
 void forget_account(const Account& account) {

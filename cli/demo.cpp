@@ -251,14 +251,15 @@ void lock_and_look(World& world) {
 
 void tell_what_to_try(const World& world, const Io& io) {
   const auto place = world.mountpoint().string();
+  const auto nacre = stdfs::read_symlink("/proc/self/exe").string();
   io.out << "\nLook around, from another terminal:\n\n"
          << "  ls -lR " << place << "\n"
          << "  echo hello > " << place << "/Private/mine.txt\n"
          << "  ls -R " << world.server_folder().string() << "\n"
          << "\nnacre's own commands find this demo's folders with:\n\n"
          << "  export XDG_RUNTIME_DIR=" << (world.root() / "run").string() << "\n"
-         << "  nacre status " << place << "\n"
-         << "  nacre lock " << place << " Private\n\n"
+         << "  " << nacre << " status " << place << "\n"
+         << "  " << nacre << " lock " << place << " Private\n\n"
          << "Ctrl-C ends the demo and removes all of it." << std::endl;
 }
 

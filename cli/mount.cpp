@@ -200,11 +200,15 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .passwords = std::move(passwords),
                  .read_only = tuning.read_only || !remote->writable(),
                  .fuse_options = tuning.fuse,
-                 .ready = ready};
+                 .ready = [&] {
+                   log::info("mounted " + source.shown + " on " + mountpoint.string());
+                   ready();
+                 }};
   if (tuning.cache_limit) plan.cache_limit = *tuning.cache_limit;
   if (tuning.poll) plan.poll_seconds = *tuning.poll;
   if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
   serve_mount(std::move(plan), std::move(remote));
+  log::info("unmounted " + mountpoint.string());
   return Exit::ok;
 }
 

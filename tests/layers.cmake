@@ -8,7 +8,8 @@ set(crypto base crypto)
 set(remote base crypto remote)
 set(cache  base crypto cache)
 set(fs     base crypto remote cache fs)
-set(cli    base crypto remote cache fs cli)
+set(server base crypto remote server)
+set(cli    base crypto remote cache fs server cli)
 
 # A foreign library, and the files that may know it.
 set(foreign
@@ -16,9 +17,14 @@ set(foreign
   "curl/"   "^remote/http(_loop)?\\.cpp$"
   "lmdb"    "^cache/db\\.cpp$"
   "fuse"    "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
-  "CLI/"    "^cli/app\\.cpp$")
+  "CLI/"    "^cli/app\\.cpp$"
+  "openssl" "^(crypto/|cli/certificate\\.cpp$)"
+  "argon2"  "^crypto/"
+  "httplib" "^server/")
+list(LENGTH foreign last)
+math(EXPR last "${last} - 2")
 
-foreach(layer base crypto remote cache fs cli)
+foreach(layer base crypto remote cache fs server cli)
   file(GLOB_RECURSE files RELATIVE "${ROOT}" "${ROOT}/${layer}/*.[ch]pp")
   foreach(file IN LISTS files)
     file(STRINGS "${ROOT}/${file}" lines REGEX "^#include ")
@@ -28,7 +34,7 @@ foreach(layer base crypto remote cache fs cli)
           message(SEND_ERROR "${file}: ${layer}/ may not include ${CMAKE_MATCH_1}/")
         endif()
       endif()
-      foreach(n RANGE 0 8 2)
+      foreach(n RANGE 0 ${last} 2)
         math(EXPR m "${n} + 1")
         list(GET foreign ${n} library)
         list(GET foreign ${m} home)

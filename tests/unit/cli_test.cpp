@@ -94,6 +94,9 @@ TEST_CASE_METHOD(Home, "an account comes back as it was saved, and nobody else c
   CHECK(mode_of(folder / "home.token") == 0600);
   CHECK(read_text_file(folder / "home")->find("0123456789abcdef") == std::string::npos);
 
+  write_private_file(folder / "home.token", as_bytes("edited by hand\n"));
+  CHECK(load_token(*found) == secret("edited by hand"));
+
   forget_account(account);
   CHECK(std::filesystem::is_empty(folder));
 }
