@@ -1,1 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "server/server.hpp"
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "server/call.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::size_t largest_body = std::size_t{256} << 20U;
+constexpr std::size_t requests_a_connection = 1'000'000;
+constexpr time_t idle_seconds = 60;
+
+std::vector<std::string_view> words_of(std::string_view path) {
+  std::vector<std::string_view> words;
+  for (std::size_t at = 0; at < path.size();) {
+    const auto slash = std::min(path.find('/', at), path.size());
+    if (slash > at) words.push_back(path.substr(at, slash - at));
+    at = slash + 1;
+  }
+  return words;
+}
+
+int status_of(Errc code) {
+  switch (code) {
+    case Errc::not_found: return 404;
+    case Errc::corrupt:
+    case Errc::invalid:
+    case Errc::name_too_long: return 400;
+    case Errc::full:
+    case Errc::quota: return 443;
+    default: return 500;
+  }
+}
+
+// Handlers throw; every request is answered here, exactly once.
+void answer(ServerState& state, const httplib::Request& request, httplib::Response& response) {
+  Call call{request, response, words_of(request.path)};
+  try {
+    if (!answer_sync(state, call) && !answer_web_api(state, call)) response.status = 404;
+  } catch (const Refusal& refusal) {
+    response.status = refusal.status;
+    if (!refusal.body.empty())
+      response.set_content(refusal.body, refusal.body.front() == '{' || refusal.body.front() == '['
+                                             ? "application/json"
+                                             : "text/plain");
+  } catch (const Error& error) {
+    log::debug(request.method + " " + request.path + ": " + error.what());
+    response.status = status_of(error.code());
+    response.set_content(std::string(error.what()) + "\n", "text/plain");
+  } catch (const std::exception& error) {
+    log::error(request.method + " " + request.path + ": " + error.what());
+    response.status = 500;
+  }
+}
+
+std::unique_ptr<httplib::Server> listener(const ServerOptions& options) {
+  if (options.tls_cert.has_value() != options.tls_key.has_value())
+    throw Error(Errc::invalid, "serve: a certificate and its key belong together; give both");
+  if (!options.tls_cert) return std::make_unique<httplib::Server>();
+  auto server =
+      std::make_unique<httplib::SSLServer>(options.tls_cert->c_str(), options.tls_key->c_str());
+  if (!server->is_valid())
+    throw Error(Errc::invalid,
+                options.tls_cert->string() +
+                    ": not a certificate in PEM that fits its key; check both files");
+  return server;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  explicit Impl(ServerOptions its_options)
+      : options(std::move(its_options)),
+        state{ObjectStore(options.dir / "storage", ObjectStore::Access::read_write),
+              Accounts(options.dir)},
+        http(listener(options)) {
+    const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
+      answer(state, request, response);
+    };
+    http->Get(".*", handler).Post(".*", handler).Put(".*", handler).Delete(".*", handler);
+    http->set_payload_max_length(largest_body);
+    http->set_keep_alive_max_count(requests_a_connection);
+    http->set_keep_alive_timeout(idle_seconds);
+    http->set_tcp_nodelay(true);
+    http->new_task_queue = [threads = options.threads] { return new httplib::ThreadPool(threads); };
+    port = options.port;
+    if (port == 0)
+      port = http->bind_to_any_port(options.address.c_str());
+    else if (!http->bind_to_port(options.address.c_str(), port))
+      port = -1;
+    if (port < 0)
+      throw Error(Errc::busy, options.address + ":" + std::to_string(options.port) +
+                                  ": cannot listen there; is another program on it?");
+  }
+
+  const ServerOptions options;
+  ServerState state;
+  std::unique_ptr<httplib::Server> http;
+  int port = 0;
+};
+
+Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Server::~Server() { stop(); }
+
+void Server::run() {
+  if (impl_->options.ready) impl_->options.ready(impl_->port);
+  impl_->http->listen_after_bind();
+}
+
+void Server::stop() noexcept { impl_->http->stop(); }
+
+}  // namespace nacre
