@@ -80,7 +80,7 @@ void LibrarySync::head_seen(const ObjectId& head) {
   }
   {
     const std::lock_guard lock(mutex_);
-    seen_head_ = head;
+    head_moved_ = true;
   }
   wake(false);
 }
@@ -102,7 +102,7 @@ void LibrarySync::wait_sent(Clock::time_point deadline) {
     std::uint64_t before = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (sent && !seen_head_ && !working_) return;
+      if (sent && !head_moved_ && !working_) return;
       before = rounds_;
     }
     if (!sent) send_now();
@@ -147,7 +147,7 @@ LibrarySync::Clock::time_point LibrarySync::next_time() {
     }
   }
   const std::lock_guard lock(mutex_);
-  if (seen_head_ || send_now_) due = Clock::time_point::min();
+  if (head_moved_ || send_now_) due = Clock::time_point::min();
   return std::max(due, retry_at_);
 }
 
@@ -200,18 +200,16 @@ void LibrarySync::note_failure(const Error& error) {
 }
 
 void LibrarySync::work() {
-  std::optional<ObjectId> head;
-  bool open_too = false;
+  bool moved = false, open_too = false;
   {
     const std::lock_guard lock(mutex_);
-    head = std::exchange(seen_head_, std::nullopt);
+    moved = std::exchange(head_moved_, false);
     open_too = std::exchange(send_now_, false);
   }
   bool due = open_too;
   {
     const std::lock_guard lock(context_.mutex);
     if (!library_.ready) return;
-    if (head && *head == library_.base.id) head.reset();
     const auto now = Clock::now();
     due = library_.changed() && !library_.keys->locked() &&
           (due || now >= library_.last_change + context_.quiet ||
@@ -223,9 +221,15 @@ void LibrarySync::work() {
       sending_ = true;
     }
     push(open_too);
-  } else if (head) {
-    pull(*head);
+  } else if (moved) {
+    pull_newest();
   }
+}
+
+// Asks again, as the head that somebody saw may be older than what we have sent since.
+void LibrarySync::pull_newest() {
+  if (const auto head = context_.depot.remote().head(library_.id); head != library_.base.id)
+    pull(head);
 }
 
 void LibrarySync::check_same_library(const Commit& commit) const {
@@ -350,7 +354,7 @@ bool LibrarySync::contains(const ObjectId& head, const ObjectId& commit) {
 
 void LibrarySync::push(bool open_too) {
   auto& remote = context_.depot.remote();
-  if (const auto head = remote.head(library_.id); head != library_.base.id) pull(head);
+  pull_newest();
 
   Batch batch;
   {

@@ -71,6 +71,7 @@ class LibrarySync {
   void run(const std::stop_token& stop);
   Clock::time_point next_time();
   void work();
+  void pull_newest();
   void pull(const ObjectId& head);
   void push(bool open_too);
   void fill_batch(Batch& batch, std::vector<FsObject>& objects);
@@ -89,7 +90,7 @@ class LibrarySync {
   bool working_ = false;
   bool sending_ = false;
   std::uint64_t rounds_ = 0;  // of work() that ended
-  std::optional<ObjectId> seen_head_;
+  bool head_moved_ = false;   // somebody saw another head than ours
   std::string error_;
   Errc code_ = Errc::internal;
   unsigned failures_ = 0;
