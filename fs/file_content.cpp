@@ -285,10 +285,13 @@ State::Ticket FileContent::erase() {
   const std::lock_guard lock(mutex_);
   std::vector<State::Change> changes;
   for (auto& [index, extent] : extents_) {
+    unload(extent);
     if (extent.saved) changes.push_back({record_key::extent(library_, number_, index), {}});
   }
   if (recorded_) changes.push_back({record_key::file(library_, number_), {}});
+  extents_.clear();
   recorded_ = false;
+  changed();  // a batch that is just reading it must not take what it reads for the file
   return changes.empty() ? 0 : store_.state.stage(std::move(changes));
 }
 
