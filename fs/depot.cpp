@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "fs/background.hpp"
@@ -26,6 +27,18 @@ using Sizes = std::shared_ptr<const std::vector<std::uint64_t>>;
 
 // Block sizes are kept among the objects, under a name that no object has.
 ObjectId sizes_id(const ObjectId& file) { return sha1(as_bytes("block sizes of " + file.hex())); }
+
+// What a directory or a file refers to and the server does not have is damage:
+// "not found" would tell programs that the name does not exist.
+template <class Ask>
+auto referred(Ask ask) {
+  try {
+    return ask();
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    throw Error(Errc::corrupt, std::string(error.what()) + "; have the library checked there");
+  }
+}
 
 Bytes write_sizes(const std::vector<std::uint64_t>& sizes) {
   Bytes bytes;
@@ -101,7 +114,7 @@ struct Depot::Impl {
       if (auto here = objects.get(key.library, key.id)) {  // landed since the caller looked
         return std::make_shared<const Bytes>(*std::move(here));
       }
-      auto got = remote.objects(key.library, std::span(&key.id, 1));
+      auto got = referred([&] { return remote.objects(key.library, std::span(&key.id, 1)); });
       if (got.size() != 1 || got.front().id != key.id) {
         throw Error(Errc::corrupt, key.id.hex() + ": the server sent another object");
       }
@@ -115,7 +128,8 @@ struct Depot::Impl {
   }
 
   std::shared_ptr<const Bytes> hold_fetched(const ContentId& key) {
-    auto stored = std::make_shared<const Bytes>(remote.block(key.library, key.id));
+    auto stored =
+        std::make_shared<const Bytes>(referred([&] { return remote.block(key.library, key.id); }));
     held.with([&](auto& lru) { return lru.put(key, stored, stored->size()); });
     return stored;
   }
@@ -217,7 +231,8 @@ void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> id
       }
     }
     if (wanted.empty()) continue;
-    for (auto& object : impl_->remote.objects(library, wanted)) {
+    auto got = referred([&] { return impl_->remote.objects(library, wanted); });
+    for (auto& object : got) {
       const auto ticket = tickets.find(object.id);
       if (ticket == tickets.end()) continue;
       impl_->objects.put(library, object.id, object.json);
@@ -288,7 +303,7 @@ void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
   }
   const auto sizes = impl_->size_flights.run({library, file}, [&] {
     return std::make_shared<const std::vector<std::uint64_t>>(
-        impl_->remote.block_sizes(library, file));
+        referred([&] { return impl_->remote.block_sizes(library, file); }));
   });
   tell(*sizes);
   impl_->objects.put(library, name, write_sizes(*sizes));

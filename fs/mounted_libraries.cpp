@@ -147,10 +147,16 @@ std::vector<LibrarySync*> MountedFilesystem::all_syncs() {
 
 void MountedFilesystem::fetch(const LibraryId& library, const ObjectId& directory) {
   patience::about_to_wait();
-  if (directory.is_empty())
-    sync_of(library).make_ready();
-  else
+  if (!directory.is_empty()) {
     depot_.directory(library, directory);
+    return;
+  }
+  try {
+    sync_of(library).make_ready();
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;
+    throw Error(Errc::corrupt, error.what());  // the library is there, its head is not
+  }
 }
 
 void MountedFilesystem::unlock_library(Library& library, const Secret& password) {

@@ -40,10 +40,6 @@ class Backup(kit.Case):
     def path(self, *names):
         return self.mount.path(*names)
 
-    def password_of(self, name):
-        found = [entry for entry in self.entries() if entry["name"] == name]
-        return found[0]["password"]
-
     def entries(self):
         if isinstance(self.libraries, dict):
             return [{"name": name, **entry} for name, entry in self.libraries.items()]
@@ -84,8 +80,9 @@ class Backup(kit.Case):
             message = self.world.nacre("unlock", self.mount.where, name, secret="not this one",
                                        expect=3)
             self.assertIn(name, message)
-            self.world.nacre("unlock", self.mount.where, name, secret=entry["password"])
-            self.assertEqual(get(self.path(name, "hello.txt")).decode(), f"hello from {name}\n")
+            self.world.nacre("unlock", self.mount.where, name, secret=entry["passwd"])
+            maker = name.replace("enc-v4-clientmade", "clientmade")
+            self.assertEqual(get(self.path(name, "hello.txt")).decode(), f"hello from {maker}\n")
             if name != "enc-v4-clientmade":
                 deep = self.path(name, "sub dir", "deep", "ünï ©.txt")
                 self.assertTrue(get(deep))
