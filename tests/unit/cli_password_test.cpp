@@ -57,6 +57,7 @@ struct Asking {
     pid = ::forkpty(&terminal, nullptr, nullptr, nullptr);
     if (pid != 0) return;
     ::alarm(20);
+    ::signal(SIGINT, SIG_DFL);  // not as the test framework would have it
     try {
       ::_exit(text_of(ask_secret("Word")) == "pearl" ? 0 : 1);
     } catch (const Error&) {
