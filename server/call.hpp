@@ -6,6 +6,7 @@
 
 #include <httplib.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,17 +33,20 @@ struct ServerState {
 struct Call {
   const httplib::Request& request;
   httplib::Response& response;
-  std::vector<std::string_view> words;  // of the path, without empty ones
+  std::vector<std::string_view> words;                   // of the path, without empty ones
+  std::string body_text;                                 // as it came
+  std::map<std::string, std::string, std::less<>> form;  // of a form's body
 
   [[nodiscard]] std::string_view word(std::size_t at) const {
     return at < words.size() ? words[at] : std::string_view();
   }
   [[nodiscard]] bool is(const char* method) const { return request.method == method; }
-  [[nodiscard]] ByteView body() const { return as_bytes(request.body); }
+  [[nodiscard]] ByteView body() const { return as_bytes(body_text); }
   // A field of the query or of the form.
   [[nodiscard]] std::string field(const char* name) const {
     if (request.has_param(name)) return request.get_param_value(name);
-    return request.has_file(name) ? request.get_file_value(name).content : std::string();
+    const auto found = form.find(name);
+    return found == form.end() ? std::string() : found->second;
   }
   // "Authorization: Token …", or empty.
   [[nodiscard]] std::string token() const {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/server.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "server/call.hpp"
@@ -34,9 +37,44 @@ int status_of(Errc code) {
   }
 }
 
+// A form's fields, percent-decoded.  Read here and not by the library, which takes
+// any body without a type for a form, and refuses those over 8 KiB.
+std::map<std::string, std::string, std::less<>> fields_of(std::string_view body) {
+  const auto decoded = [](std::string_view text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::uint8_t byte = 0;
+      std::string hex(text.substr(std::min(i + 1, text.size()), 2));
+      std::ranges::transform(hex, hex.begin(), [](char c) {
+        return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+      });
+      if (text[i] == '%' && read_hex(hex, {&byte, 1})) {
+        plain += static_cast<char>(byte);
+        i += 2;
+      } else {
+        plain += text[i] == '+' ? ' ' : text[i];
+      }
+    }
+    return plain;
+  };
+  std::map<std::string, std::string, std::less<>> fields;
+  for (std::size_t at = 0; at < body.size();) {
+    const auto end = std::min(body.find('&', at), body.size());
+    const auto pair = body.substr(at, end - at);
+    const auto equals = std::min(pair.find('='), pair.size());
+    fields.emplace(decoded(pair.substr(0, equals)),
+                   decoded(pair.substr(std::min(equals + 1, pair.size()))));
+    at = end + 1;
+  }
+  return fields;
+}
+
 // Handlers throw; every request is answered here, exactly once.
-void answer(ServerState& state, const httplib::Request& request, httplib::Response& response) {
-  Call call{request, response, words_of(request.path)};
+void answer(ServerState& state, const httplib::Request& request, httplib::Response& response,
+            std::string body) {
+  Call call{request, response, words_of(request.path), std::move(body), {}};
+  // Only the web API takes forms; elsewhere the type of a body means nothing.
+  if (call.word(0) != "seafhttp") call.form = fields_of(call.body_text);
   try {
     if (!answer_sync(state, call) && !answer_web_api(state, call)) response.status = 404;
   } catch (const Refusal& refusal) {
@@ -77,9 +115,25 @@ struct Server::Impl {
               Accounts(options.dir)},
         http(listener(options)) {
     const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
-      answer(state, request, response);
+      answer(state, request, response, {});
     };
-    http->Get(".*", handler).Post(".*", handler).Put(".*", handler).Delete(".*", handler);
+    const auto body_handler = [this](const httplib::Request& request, httplib::Response& response,
+                                     const httplib::ContentReader& reader) {
+      std::string body;
+      if (const auto length = request.get_header_value<std::uint64_t>("Content-Length");
+          length <= largest_body)
+        body.reserve(length);
+      if (!reader([&](const char* data, std::size_t size) {
+            body.append(data, size);
+            return body.size() <= largest_body;
+          })) {
+        response.status = 413;
+        return;
+      }
+      answer(state, request, response, std::move(body));
+    };
+    http->Get(".*", handler).Delete(".*", handler);
+    http->Post(".*", body_handler).Put(".*", body_handler);
     http->set_payload_max_length(largest_body);
     http->set_keep_alive_max_count(requests_a_connection);
     http->set_keep_alive_timeout(idle_seconds);

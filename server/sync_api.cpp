@@ -30,7 +30,7 @@ ObjectId id_in(std::string_view text) {
 }
 
 std::vector<ObjectId> ids_in(const Call& call) {
-  if (call.request.body.empty()) throw Refusal{400};
+  if (call.body_text.empty()) throw Refusal{400};
   return read_ids(call.body());
 }
 
@@ -80,7 +80,7 @@ void get_commit(const ServerState& state, Call& call, const LibraryId& library,
 }
 
 void put_commit(ServerState& state, Call& call, const LibraryId& library, const ObjectId& id) {
-  if (call.request.body.empty()) throw Refusal{400};
+  if (call.body_text.empty()) throw Refusal{400};
   auto commit = read_commit(id, call.body());
   if (commit.library != library || commit.id != id) throw Refusal{400};
   state.store.put_commit(commit);
@@ -187,7 +187,7 @@ void get_block(const ServerState& state, Call& call, const LibraryId& library, c
 }
 
 void put_block(ServerState& state, Call& call, const LibraryId& library, const ObjectId& id) {
-  if (call.request.body.empty()) throw Refusal{400};
+  if (call.body_text.empty()) throw Refusal{400};
   if (sha1(call.body()) != id) throw Refusal{400, id.hex() + ": not the hash of these bytes\n"};
   state.store.put_block(library, id, call.body());
 }
