@@ -163,6 +163,30 @@ class PeerTest(kit.Case):
         ours.end()
         shutil.rmtree(again)
 
+    def stored(self, kind, library):
+        """Ids of what the server keeps of a library."""
+        top = os.path.join(self.world.top, "storage", "storage", kind, library)
+        return {os.path.basename(folder) + name
+                for folder, _, names in os.walk(top) for name in names}
+
+    def test_both_cut_a_big_file_into_the_same_blocks(self):
+        big = os.urandom(1 << 20)
+        content = b"".join(bytes([i]) + big[i:] + big[:i] for i in range(100))
+        theirs = self.peers[0].create("big of peer")
+        folder = os.path.join(self.world.top, "big up")
+        os.makedirs(folder)
+        put(os.path.join(folder, "big"), content)
+        self.peers[0].attach("sync", theirs, folder)
+        self.world.library("big of nacre")
+        mount = self.world.mount("a", "--library", "big of nacre")
+        self.addCleanup(mount.end)
+        put(mount.path("big"), content)
+        mount.sync()
+        ours = os.getxattr(mount.where, "user.nacre.library").decode()
+        kit.wait_until(lambda: self.stored("blocks", theirs) == self.stored("blocks", ours),
+                       "the same blocks from both", SLOW)
+        self.assertGreater(len(self.stored("blocks", ours)), 9)
+
     def test_a_plain_library_made_by_the_peer(self):
         self.round_trip("plain of peer", None, True)
 
