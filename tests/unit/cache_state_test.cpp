@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/fd.hpp"
+#include "cache/db.hpp"
+#include "cache/state.hpp"
+#include "temp_dir.hpp"
+#include "unit/cache_kit.hpp"
+
+namespace nacre::test {
+namespace {
+
+State::Change set(std::string_view key, std::string_view value) {
+  return {bytes_of(key), bytes_of(value)};
+}
+State::Change gone(std::string_view key) { return {bytes_of(key), std::nullopt}; }
+
+void save(State& state, std::vector<State::Change> changes) {
+  state.commit(state.stage(std::move(changes)));
+}
+
+std::optional<std::string> value_of(State& state, std::string_view key) {
+  const auto value = state.get(as_bytes(key));
+  if (!value) return std::nullopt;
+  return std::string(as_text(*value));
+}
+
+// What the call throws, as its code and text; fails where it throws nothing.
+template <class F>
+std::pair<Errc, std::string> failure(F&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  }
+  FAIL("nothing was thrown");
+  return {};
+}
+
+// A process that runs `work` with the writing end of a pipe, and ends when that returns.
+class Child {
+ public:
+  template <class Work>
+  explicit Child(Work&& work) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    reading_ = Fd(ends[0]);
+    Fd writing(ends[1]);
+    pid_ = ::fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ != 0) return;
+    reading_.reset();
+    int status = 1;
+    try {
+      work(writing.get());
+      status = 0;
+    } catch (const std::exception&) {
+    }
+    ::_exit(status);
+  }
+  ~Child() { end(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  // The next number that it wrote; nothing when it has ended.
+  std::optional<std::uint64_t> next() {
+    std::uint64_t number = 0;
+    if (::read(reading_.get(), &number, sizeof number) != sizeof number) return std::nullopt;
+    return number;
+  }
+
+  void kill() {
+    ::kill(pid_, SIGKILL);
+    end();
+  }
+
+ private:
+  void end() {
+    if (std::exchange(ended_, true)) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+  pid_t pid_ = -1;
+  Fd reading_;
+  bool ended_ = false;
+};
+
+void tell(int pipe, std::uint64_t number) {
+  if (::write(pipe, &number, sizeof number) != sizeof number) ::_exit(2);
+}
+
+}  // namespace
+
+TEST_CASE("what was committed is there after a restart, what was only staged is not") {
+  const TempDir dir;
+  {
+    State state(dir.path(), device_key());
+    save(state, {set("a", "1"), set("b", "2"), set("empty", "")});
+    save(state, {set("a", "3"), gone("b"), gone("never there")});
+    state.stage({set("c", "4")});
+  }
+  State state(dir.path(), device_key());
+  CHECK(value_of(state, "a") == "3");
+  CHECK_FALSE(value_of(state, "b"));
+  CHECK(value_of(state, "empty") == "");
+  CHECK_FALSE(value_of(state, "c"));
+}
+
+TEST_CASE("sync brings everything that is staged") {
+  const TempDir dir;
+  {
+    State state(dir.path(), device_key());
+    state.stage({set("a", "1")});
+    state.stage({set("b", "2")});
+    state.sync();
+    CHECK(state.staged_bytes() == 0);
+    state.sync();  // nothing to do
+  }
+  State state(dir.path(), device_key());
+  CHECK(value_of(state, "a") == "1");
+  CHECK(value_of(state, "b") == "2");
+}
+
+TEST_CASE("get sees what is staged, and the last of it") {
+  const TempDir dir;
+  State state(dir.path(), device_key());
+  save(state, {set("a", "old"), set("b", "old")});
+  state.stage({set("a", "newer"), set("a", "newest")});
+  const auto last = state.stage({gone("b")});
+  CHECK(value_of(state, "a") == "newest");
+  CHECK_FALSE(value_of(state, "b"));
+  CHECK(state.staged_bytes() > 0);
+  state.commit(last);
+  CHECK(value_of(state, "a") == "newest");
+  CHECK_FALSE(value_of(state, "b"));
+  CHECK(state.staged_bytes() == 0);
+}
+
+TEST_CASE("a commit takes along what was staged before it") {
+  const TempDir dir;
+  {
+    State state(dir.path(), device_key());
+    state.stage({set("first", "1")});
+    state.commit(state.stage({set("second", "2")}));
+  }
+  State state(dir.path(), device_key());
+  CHECK(value_of(state, "first") == "1");
+}
+
+TEST_CASE("eight threads that commit at once lose nothing, and the last ticket wins") {
+  constexpr int threads = 8, rounds = 40;
+  const TempDir dir;
+  std::mutex mutex;
+  std::map<State::Ticket, std::string> of_shared;
+  std::vector<std::string> wrong;
+  {
+    State state(dir.path(), device_key());
+    std::vector<std::thread> all;
+    for (int i = 0; i < threads; ++i) {
+      all.emplace_back([&, i] {
+        for (int round = 0; round < rounds; ++round) {
+          const auto name = std::to_string(i) + "/" + std::to_string(round);
+          const auto ticket = state.stage({set(name, name), set("shared", name)});
+          const auto seen = value_of(state, name);
+          state.commit(ticket);
+          const auto kept = value_of(state, name);
+          const std::lock_guard lock(mutex);
+          of_shared[ticket] = name;
+          if (seen != name || kept != name) wrong.push_back(name);
+        }
+      });
+    }
+    for (auto& thread : all) thread.join();
+    CHECK(state.staged_bytes() == 0);
+  }
+  CHECK(wrong.empty());
+  CHECK(of_shared.size() == threads * rounds);
+  State state(dir.path(), device_key());
+  for (int i = 0; i < threads; ++i) {
+    for (int round = 0; round < rounds; ++round) {
+      const auto name = std::to_string(i) + "/" + std::to_string(round);
+      CHECK(value_of(state, name) == name);
+    }
+  }
+  CHECK(value_of(state, "shared") == of_shared.rbegin()->second);
+}
+
+TEST_CASE("a process killed while it writes loses nothing that it was told is kept") {
+  const TempDir dir;
+  std::uint64_t told = 0;
+  for (const int kill_after : {1, 7, 50, 200}) {
+    {
+      Child child([&](int pipe) {
+        State state(dir.path(), device_key());
+        const auto write = [&](std::uint64_t from) {
+          for (auto number = from;; number += 3) {
+            const auto text = std::to_string(number);
+            save(state, {set("left " + text, text), set("right " + text, text)});
+            tell(pipe, number);
+          }
+        };
+        std::thread second(write, told + 1), third(write, told + 2);
+        write(told);
+      });
+      std::vector<std::uint64_t> kept;
+      while (static_cast<int>(kept.size()) < kill_after) {
+        const auto number = child.next();
+        REQUIRE(number);
+        kept.push_back(*number);
+      }
+      child.kill();
+      while (const auto number = child.next()) kept.push_back(*number);
+
+      State state(dir.path(), device_key());
+      for (const auto number : kept) {
+        const auto text = std::to_string(number);
+        CHECK(value_of(state, "left " + text) == text);
+        CHECK(value_of(state, "right " + text) == text);
+        told = std::max(told, number + 1);
+      }
+    }
+    // And no change is there by half.
+    State state(dir.path(), device_key());
+    std::size_t left = 0, right = 0;
+    state.scan_keys(as_bytes("left "), [&](ByteView) { ++left; });
+    state.scan_keys(as_bytes("right "), [&](ByteView) { ++right; });
+    CHECK(left == right);
+    told += 3;  // past what it was not told of
+  }
+}
+
+TEST_CASE("a second process is told which one is there, and gets in when that is gone") {
+  const TempDir dir;
+  Child child([&](int pipe) {
+    const State state(dir.path(), device_key());
+    tell(pipe, 1);
+    for (;;) ::pause();
+  });
+  REQUIRE(child.next());
+  const auto [code, text] = failure([&] { State(dir.path(), device_key()); });
+  CHECK(code == Errc::busy);
+  CHECK(text.find("process " + std::to_string(child.pid())) != std::string::npos);
+  child.kill();
+  State state(dir.path(), device_key());
+  save(state, {set("a", "1")});
+}
+
+TEST_CASE("one process cannot have a state twice either") {
+  const TempDir dir;
+  const State state(dir.path(), device_key());
+  CHECK(failure([&] { State(dir.path(), device_key()); }).first == Errc::busy);
+}
+
+TEST_CASE("values that somebody swapped between their keys do not open") {
+  const TempDir dir;
+  {
+    State state(dir.path(), device_key());
+    save(state, {set("a", "of a"), set("b", "of b"), set("c", "of c")});
+  }
+  {
+    Db db(dir.path(), std::size_t{1} << 30U);
+    const auto values = db.table("values");
+    auto txn = db.write();
+    const auto a = txn.get(values, as_bytes("a")), b = txn.get(values, as_bytes("b"));
+    REQUIRE((a && b));
+    const Bytes of_a(a->begin(), a->end()), of_b(b->begin(), b->end());
+    txn.put(values, as_bytes("a"), of_b);
+    txn.put(values, as_bytes("b"), of_a);
+    std::move(txn).commit();
+  }
+  State state(dir.path(), device_key());
+  CHECK(failure([&] { state.get(as_bytes("a")); }).first == Errc::corrupt);
+  CHECK(failure([&] { state.get(as_bytes("b")); }).first == Errc::corrupt);
+  CHECK(failure([&] { state.scan({}, [](ByteView, ByteView) {}); }).first == Errc::corrupt);
+  CHECK(value_of(state, "c") == "of c");
+}
+
+TEST_CASE("another device key opens nothing") {
+  const TempDir dir;
+  {
+    State state(dir.path(), device_key());
+    save(state, {set("a", "1")});
+  }
+  State state(dir.path(), SealKey(Secret::random(SealKey::size)));
+  CHECK(failure([&] { state.get(as_bytes("a")); }).first == Errc::corrupt);
+}
+
+TEST_CASE("a state of another format is left alone") {
+  const TempDir dir;
+  { const State state(dir.path(), device_key()); }
+  {
+    Db db(dir.path(), std::size_t{1} << 30U);
+    const auto about = db.table("about");
+    auto txn = db.write();
+    REQUIRE(txn.get(about, as_bytes("version")));
+    txn.put(about, as_bytes("version"), as_bytes("999"));
+    std::move(txn).commit();
+  }
+  const auto [code, text] = failure([&] { State(dir.path(), device_key()); });
+  CHECK(code == Errc::unsupported);
+  CHECK(text.find("999") != std::string::npos);
+}
+
+TEST_CASE("a scan visits what begins with the prefix, in order, and nothing else") {
+  const TempDir dir;
+  State state(dir.path(), device_key());
+  save(state, {set("b2", "4"), set("a", "1"), set("b", "2"), set("b10", "3"), set("c", "5"),
+               set("b\xff", "6"), gone("b2"), set("b3", "7")});
+  std::vector<std::pair<std::string, std::string>> seen;
+  state.scan(as_bytes("b"), [&](ByteView key, ByteView value) {
+    seen.emplace_back(as_text(key), as_text(value));
+  });
+  CHECK(seen == std::vector<std::pair<std::string, std::string>>{
+                    {"b", "2"}, {"b10", "3"}, {"b3", "7"}, {"b\xff", "6"}});
+  std::vector<std::string> keys;
+  state.scan_keys(as_bytes("b1"), [&](ByteView key) { keys.emplace_back(as_text(key)); });
+  CHECK(keys == std::vector<std::string>{"b10"});
+  keys.clear();
+  state.scan_keys({}, [&](ByteView key) { keys.emplace_back(as_text(key)); });
+  CHECK(keys == std::vector<std::string>{"a", "b", "b10", "b3", "b\xff", "c"});
+  state.scan(as_bytes("d"), [&](ByteView, ByteView) { FAIL("nothing begins with d"); });
+}
+
+TEST_CASE("neither contents nor names are on the disk in clear") {
+  const TempDir dir;
+  const std::string content = "a content that must not show", name = "a name that must not show";
+  {
+    State state(dir.path(), device_key());
+    const auto tag = state.tag(as_bytes(name));
+    CHECK(state.tag(as_bytes(name)) == tag);
+    CHECK(state.tag(as_bytes(content)) != tag);
+    // In a page of the tree, and in pages of its own.
+    std::string long_content;
+    while (long_content.size() < 20000) long_content += content;
+    save(state, {{Bytes(tag.begin(), tag.end()), bytes_of(name + content)},
+                 {bytes_of("long"), bytes_of(long_content)}});
+    state.sync();
+    CHECK(state.get(tag) == bytes_of(name + content));
+  }
+  CHECK(on_disk(dir.path(), "long"));  // keys are in clear: the search does find
+  CHECK_FALSE(on_disk(dir.path(), content));
+  CHECK_FALSE(on_disk(dir.path(), name));
+}
+
+TEST_CASE("the state's folder and files are the user's only") {
+  const TempDir dir;
+  const auto folder = dir.path() / "state";
+  const State state(folder, device_key());
+  using std::filesystem::perms;
+  const auto others = perms::group_all | perms::others_all;
+  CHECK((std::filesystem::status(folder).permissions() & others) == perms::none);
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    CHECK((entry.status().permissions() & others) == perms::none);
+}
+
+TEST_CASE("a full disk keeps what was staged until there is room") {
+  const TempDir dir;
+  if (::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=40m,mode=0700") != 0) {
+    WARN("skipped: no small disk can be mounted here: " << std::strerror(errno));
+    return;
+  }
+  struct Unmount {
+    const std::filesystem::path& path;
+    ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+  } const unmount{dir.path()};
+
+  const auto filler = dir.path() / "filler";
+  const auto folder = dir.path() / "state";
+  const std::string big(std::size_t{1} << 20U, 'x');
+  {
+    State state(folder, device_key());
+    save(state, {set("before", "1")});
+    std::ofstream(filler) << std::string(std::size_t{30} << 20U, 'f');
+    const auto ticket = state.stage({set("during", big), gone("before")});
+    CHECK(failure([&] { state.commit(ticket); }).first == Errc::full);
+    CHECK(failure([&] { state.sync(); }).first == Errc::full);
+    CHECK(value_of(state, "during") == big);
+    CHECK_FALSE(value_of(state, "before"));
+    CHECK(state.staged_bytes() >= big.size());
+    const auto later = state.stage({set("later", "2")});
+    CHECK(failure([&] { state.commit(later); }).first == Errc::full);
+    std::filesystem::remove(filler);
+    state.commit(later);
+    CHECK(state.staged_bytes() == 0);
+  }
+  State state(folder, device_key());
+  CHECK(value_of(state, "during") == big);
+  CHECK(value_of(state, "later") == "2");
+  CHECK_FALSE(value_of(state, "before"));
+}
+
+}  // namespace nacre::test
