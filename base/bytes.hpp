@@ -42,9 +42,9 @@ inline std::string to_hex(ByteView bytes) {
 // Fills `out` from exactly 2 * out.size() lower-case digits; false for anything else.
 inline bool read_hex(std::string_view text, MutableByteView out) noexcept {
   if (text.size() != out.size() * 2) return false;
-  const auto digit = [](char c) { return c >= '0' && c <= '9'   ? c - '0'
-                                         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                                                : -1; };
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
   for (std::size_t i = 0; i < out.size(); ++i) {
     const int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
     if (high < 0 || low < 0) return false;

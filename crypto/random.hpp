@@ -9,7 +9,7 @@
 namespace nacre {
 
 void fill_random(MutableByteView bytes);
-ObjectId random_id();            // a client id, a commit id, a token
-LibraryId random_library_id();   // a version 4 UUID
+ObjectId random_id();           // a client id, a commit id, a token
+LibraryId random_library_id();  // a version 4 UUID
 
 }  // namespace nacre

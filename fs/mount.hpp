@@ -27,13 +27,14 @@ struct MountPlan {
   std::filesystem::path cache_dir, state_dir;  // of this account; made if missing
   SealKey device_key;
   ObjectId client = {};  // creator of our commits
-  std::vector<std::string> libraries = {};  // names or ids; empty: all.  One: its top is the mountpoint
+  std::vector<std::string> libraries =
+      {};  // names or ids; empty: all.  One: its top is the mountpoint
   std::vector<LibraryPassword> passwords = {};
   bool read_only = false;
   std::uint64_t cache_limit = std::uint64_t{10} << 30U;   // bytes
   std::uint64_t write_buffer = std::uint64_t{64} << 20U;  // bytes of unsent data in memory
   int poll_seconds = 30;                                  // how often heads are asked for
-  int quiet_milliseconds = 2000;          // a library without changes for so long is sent
+  int quiet_milliseconds = 2000;               // a library without changes for so long is sent
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };

@@ -128,7 +128,7 @@ class Tree {
   Listing list(Node& folder);
   [[nodiscard]] struct stat stat_of(const Node& node) const;
   std::shared_ptr<const Directory> published(const Node& folder) const;  // its directory
-  const std::shared_ptr<FileContent>& content(Node& file);  // made on demand
+  const std::shared_ptr<FileContent>& content(Node& file);               // made on demand
 
   // Lookups and handles.
   Attr counted(Node& node);

@@ -22,18 +22,19 @@ inline constexpr std::uint32_t mode_file = 0100644;
 inline constexpr std::uint32_t mode_executable = 0100755;
 inline constexpr std::uint32_t mode_directory = 0040000;
 
-inline constexpr std::size_t max_name = 255;                          // bytes
-inline constexpr std::size_t max_object = std::size_t{256} << 20U;    // inflated bytes of one fs object
-inline constexpr std::size_t max_block = std::size_t{256} << 20U;     // stored bytes of one block
-inline constexpr std::uint64_t max_file = std::uint64_t{1} << 53U;    // bytes
+inline constexpr std::size_t max_name = 255;  // bytes
+inline constexpr std::size_t max_object = std::size_t{256}
+                                          << 20U;  // inflated bytes of one fs object
+inline constexpr std::size_t max_block = std::size_t{256} << 20U;   // stored bytes of one block
+inline constexpr std::uint64_t max_file = std::uint64_t{1} << 53U;  // bytes
 
 struct Dirent {
   std::string name;
   ObjectId id;
   std::uint32_t mode = mode_file;
-  std::int64_t mtime = 0;   // seconds since the epoch
-  std::uint64_t size = 0;   // plaintext bytes; files only
-  std::string modifier;     // files only
+  std::int64_t mtime = 0;  // seconds since the epoch
+  std::uint64_t size = 0;  // plaintext bytes; files only
+  std::string modifier;    // files only
 
   [[nodiscard]] bool is_directory() const noexcept { return (mode & 0170000U) == 0040000U; }
   [[nodiscard]] bool is_executable() const noexcept { return (mode & 0100U) != 0; }

@@ -30,8 +30,8 @@ struct LibraryInfo {
   std::string owner;
   bool encrypted = false;
   bool writable = true;
-  std::uint64_t size = 0;   // bytes; 0 where unknown
-  std::int64_t mtime = 0;   // seconds
+  std::uint64_t size = 0;  // bytes; 0 where unknown
+  std::int64_t mtime = 0;  // seconds
   std::optional<ObjectId> head;
 };
 

@@ -17,17 +17,17 @@ namespace nacre {
 
 // How to reach a server; the same for login and for everything after.
 struct ServerAddress {
-  std::string url;                                // https://host[:port][/prefix]
-  std::optional<std::filesystem::path> ca_file;   // instead of the system's store
-  bool insecure_http = false;                     // allow http:// to other than loopback
+  std::string url;                               // https://host[:port][/prefix]
+  std::optional<std::filesystem::path> ca_file;  // instead of the system's store
+  bool insecure_http = false;                    // allow http:// to other than loopback
   std::chrono::seconds connect_timeout{15};
-  std::chrono::seconds stall_timeout{60};         // without a byte either way
+  std::chrono::seconds stall_timeout{60};  // without a byte either way
 };
 
 // Who this machine is to the server.
 struct ClientIdentity {
-  ObjectId id;           // random, made once per account
-  std::string name;      // the host's
+  ObjectId id;       // random, made once per account
+  std::string name;  // the host's
 };
 
 struct LoginRequest {
@@ -36,7 +36,7 @@ struct LoginRequest {
   std::string user;
   const Secret* password = nullptr;  // or an existing token:
   const Secret* token = nullptr;
-  std::string one_time_code;         // empty: none
+  std::string one_time_code;  // empty: none
 };
 
 struct LoginResult {
