@@ -18,13 +18,14 @@
 namespace nacre {
 namespace {
 
-// An extent fills sixteen of LMDB's pages, less its header, sealed or not; and
+// An extent fills sixteen of LMDB's pages, less its header, sealed or tagged; and
 // it is whole cipher blocks.
 constexpr std::size_t page = 4096, page_header = 16;
 constexpr std::size_t extent_pages = 16;
 constexpr std::size_t extent_size =
     (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
 
+constexpr std::size_t tag_size = 16;        // after an extent that is ciphertext already
 constexpr std::size_t touches_kept = 4096;  // uses remembered until the next write
 constexpr unsigned least_free_percent = 5;  // of the disk; nothing is admitted below
 
@@ -89,6 +90,16 @@ Bytes seal_place(ByteView block, std::size_t index) {
   for (unsigned shift = 0; shift < 32; shift += 8)
     place.push_back(static_cast<std::uint8_t>(index >> shift));
   return place;
+}
+
+// Ciphertext is not sealed again, but damage to it must not reach a reader, who
+// would decrypt it to something: a tag of the extent, bound to its place.
+std::array<std::uint8_t, tag_size> extent_tag(const SealKey& key, ByteView block, std::size_t index,
+                                              ByteView part) {
+  auto text = seal_place(block, index);
+  const auto content = key.tag(part);
+  text.insert(text.end(), content.begin(), content.end());
+  return key.tag(text);
 }
 
 }  // namespace
@@ -172,12 +183,15 @@ struct BlockCache::Store {
     for (std::size_t i = 0; i < record.extents(); ++i) {
       const auto part =
           stored.subspan(i * extent_size, std::min(extent_size, stored.size() - i * extent_size));
-      if (kind == Kind::plain)
-        key.seal(
-            seal_place(name, i), part,
-            txn.reserve(extents, extent_key(record.number, i), part.size() + SealKey::overhead));
-      else
-        txn.put(extents, extent_key(record.number, i), part);
+      const auto where = extent_key(record.number, i);
+      if (kind == Kind::plain) {
+        key.seal(seal_place(name, i), part,
+                 txn.reserve(extents, where, part.size() + SealKey::overhead));
+      } else {
+        const auto room = txn.reserve(extents, where, part.size() + tag_size);
+        std::ranges::copy(part, room.begin());
+        std::ranges::copy(extent_tag(key, name, i, part), room.last(tag_size).begin());
+      }
     }
     txn.put(records, name, write_record(record));
     txn.put(turns, record.turn, name);
@@ -229,7 +243,9 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
       const auto part = out.first(std::min(out.size(), whole - skip));
       const auto extent = txn.get(s.extents, extent_key(record->number, index));
       if (record->kind == Kind::ciphertext) {
-        damaged = !extent || extent->size() != whole;
+        damaged = !extent || extent->size() != whole + tag_size ||
+                  !std::ranges::equal(extent_tag(s.key, name, index, extent->first(whole)),
+                                      extent->last(tag_size));
         if (!damaged) std::memcpy(part.data(), extent->data() + skip, part.size());
       } else {
         damaged = !extent || extent->size() != whole + SealKey::overhead;

@@ -2,7 +2,8 @@
 //
 // Blocks as the server stores them, split into extents of one size, within a
 // budget.  Blocks of plain libraries are sealed under the device key; those of
-// encrypted libraries are ciphertext already and kept as they came.
+// encrypted libraries are ciphertext already and kept as they came, with a tag
+// under that key by which damage shows.
 // Disposable.  Any thread may call any member; readers never wait for a writer,
 // and no read transaction outlives one copy.
 #pragma once
