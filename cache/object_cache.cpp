@@ -14,6 +14,17 @@
 namespace nacre {
 namespace {
 
+constexpr std::size_t page = 4096, page_header = 16;
+constexpr std::size_t largest_node = 2038;  // what is longer gets pages of its own
+constexpr std::size_t name_size = 36 + 20;
+
+// Of the file, at most: pages of the tree may be half empty.
+std::uint64_t cost(std::size_t sealed) {
+  constexpr std::size_t entry = 8 + name_size, its_turn = 8 + 8 + name_size;
+  if (entry + sealed <= largest_node) return 2 * (entry + sealed + its_turn);
+  return (sealed + page_header + page - 1) / page * page + 2 * (entry + 8 + its_turn);
+}
+
 Bytes key_of(const LibraryId& library, const ObjectId& id) {
   const auto text = as_bytes(library.text());
   Bytes key(text.begin(), text.end());
@@ -27,33 +38,54 @@ struct ObjectCache::Store {
   Store(const std::filesystem::path& dir, SealKey its_key, std::uint64_t its_limit)
       : key(std::move(its_key)),
         limit(its_limit),
+        // Freed pages are reused a transaction or two later, hence the slack.
         db(open_disposable(
-            dir, static_cast<std::size_t>(limit + (std::uint64_t{64} << 20U)) / 4096 * 4096)) {
+            dir, static_cast<std::size_t>(limit + limit / 4 + (std::uint64_t{64} << 20U)) / page *
+                     page)) {
     objects = db.table("objects");
     turns = db.table("turns");
-    turn = next_turn(db.read(), turns);
+    const auto txn = db.read();
+    turn = next_turn(txn, turns);
+    txn.scan(objects, {}, [&](ByteView, ByteView sealed) {
+      used += cost(sealed.size());
+      return true;
+    });
+  }
+
+  // Oldest out first.  Returns what is then in use.
+  std::uint64_t evict(WriteTxn& txn, std::uint64_t target) {
+    auto left = used;
+    while (left > target) {
+      const auto first = oldest(txn, turns);
+      if (!first) break;
+      if (const auto sealed = txn.get(objects, first->second))
+        left -= std::min(left, cost(sealed->size()));
+      txn.erase(objects, first->second);
+      txn.erase(turns, first->first);
+    }
+    return left;
   }
 
   void admit(const Bytes& name, ByteView json) {
     auto txn = db.write();
-    const bool replaced = txn.get(objects, name).has_value();
-    key.seal(name, json, txn.reserve(objects, name, json.size() + SealKey::overhead));
-    if (!replaced) txn.put(turns, turn_of(turn++), name);
+    const auto size = json.size() + SealKey::overhead;
+    auto now = evict(txn, limit - cost(size));
+    const auto replaced = txn.get(objects, name);
+    if (replaced)
+      now -= std::min(now, cost(replaced->size()));
+    else
+      txn.put(turns, turn_of(turn++), name);
+    key.seal(name, json, txn.reserve(objects, name, size));
     std::move(txn).commit();
+    used = now + cost(size);
   }
 
-  // The oldest eighth goes when the file is full.
+  // Should the file be full all the same: room that the next one finds.
   void make_room() {
     auto txn = db.write();
-    std::uint64_t freed = 0;
-    while (freed < limit / 8) {
-      const auto first = oldest(txn, turns);
-      if (!first) break;
-      if (const auto value = txn.get(objects, first->second)) freed += value->size();
-      txn.erase(objects, first->second);
-      txn.erase(turns, first->first);
-    }
+    const auto now = evict(txn, used - std::min(used, limit / 8));
     std::move(txn).commit();
+    used = now;
   }
 
   const SealKey key;
@@ -61,7 +93,7 @@ struct ObjectCache::Store {
   Db db;
   Table objects{}, turns{};
   std::mutex writing;
-  std::uint64_t turn = 0;  // guarded by writing
+  std::uint64_t turn = 0, used = 0;  // guarded by writing
 };
 
 ObjectCache::ObjectCache(const std::filesystem::path& dir, SealKey key, std::uint64_t limit)
@@ -78,6 +110,7 @@ std::optional<Bytes> ObjectCache::get(const LibraryId& library, const ObjectId& 
 }
 
 void ObjectCache::put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept try {
+  if (cost(json.size() + SealKey::overhead) > store_->limit / 2) return;
   const auto name = key_of(library, id);
   const std::lock_guard lock(store_->writing);
   try {

@@ -198,17 +198,6 @@ void FileContent::write(std::uint64_t offset, ByteView bytes) {
   spill_if_needed();
 }
 
-std::uint64_t FileContent::append(ByteView bytes) {
-  std::uint64_t offset = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    offset = size_;
-    write_locked(offset, bytes);
-  }
-  spill_if_needed();
-  return offset;
-}
-
 void FileContent::truncate(std::uint64_t size) {
   if (size > max_file) throw Error(Errc::too_large, "truncate: past the largest file");
   std::vector<State::Change> erased;

@@ -58,7 +58,6 @@ class FileContent {
 
   // May bring extents to state (Error{full}); the bytes are then kept in memory.
   void write(std::uint64_t offset, ByteView bytes);
-  std::uint64_t append(ByteView bytes);  // at the end, wherever that is; returns where it was
   void truncate(std::uint64_t size);
   void zero(std::uint64_t offset, std::uint64_t length);  // within the size
 

@@ -84,7 +84,7 @@ class Filesystem {
   virtual Opened open(Ino ino, int flags) = 0;  // O_TRUNC honoured; counts nothing
   virtual Opened create(Ino parent, std::string_view name, mode_t mode, int flags) = 0;
   virtual std::size_t read(const Handle& file, std::uint64_t offset, MutableByteView out) = 0;
-  // `append`: the handle was opened with O_APPEND, the offset is the end.
+  // The offset is the kernel's, also with O_APPEND.
   virtual void write(const Handle& file, std::uint64_t offset, ByteView bytes) = 0;
   virtual void flush(const Handle& file) = 0;             // close(2): safe from kill -9 afterwards
   virtual void fsync(const Handle& file) = 0;             // safe from a power cut afterwards

@@ -96,7 +96,7 @@ Library& Tree::library(const LibraryId& id) {
 
 Node& Tree::node(Ino ino) {
   const auto found = nodes_.find(ino);
-  if (found == nodes_.end()) throw Error(Errc::not_found, "inode: not known here");
+  if (found == nodes_.end()) throw Error(Errc::gone, "inode: not known here any more");
   return *found->second;
 }
 

@@ -119,7 +119,7 @@ class Tree {
   };
   void restore(Library& library, Recorded recorded);
 
-  Node& node(Ino ino);  // Error{not_found}: the kernel made it up
+  Node& node(Ino ino);  // Error{gone}: freed, or never there
   Node* find_number(Library& library, NodeNumber number);
 
   // Looking.

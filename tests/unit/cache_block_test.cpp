@@ -100,7 +100,7 @@ TEST_CASE("what is no block, or too big to be worth it, is not kept") {
 
 TEST_CASE("blocks and their turn survive a restart") {
   const TempDir dir;
-  const auto block = noise(200000, 1), second = noise(300000, 2);
+  const auto block = noise(300000, 1), second = noise(300000, 2);
   std::uint64_t used = 0;
   {
     BlockCache cache(dir.path(), device_key(), mib);
@@ -113,16 +113,10 @@ TEST_CASE("blocks and their turn survive a restart") {
   CHECK(cache.used() == used);
   CHECK(holds(cache, some_library, numbered(1), block));
   CHECK(holds(cache, some_library, numbered(2), second));
-  // Number 1 is the oldest, but was used last: number 2 has to go.
-  Bytes out(1);
-  CHECK(cache.read(some_library, numbered(1), 0, out));
-  const auto third = noise(500000, 3);
-  {
-    BlockCache again(dir.path() / "other", device_key(), mib);
-    CHECK(again.used() == 0);
-  }
-  cache.put(some_library, numbered(3), third, Kind::plain);
-  CHECK(holds(cache, some_library, numbered(3), third));
+  // And the older one is still the first to go.
+  cache.put(some_library, numbered(3), noise(400000, 3), Kind::plain);
+  CHECK_FALSE(cache.size(some_library, numbered(1)));
+  CHECK(holds(cache, some_library, numbered(2), second));
 }
 
 TEST_CASE("another device key does not open sealed blocks") {
@@ -195,6 +189,23 @@ TEST_CASE("a smaller limit than last time is kept from the next block on") {
   cache.put(some_library, numbered(11), block, Kind::plain);
   CHECK(cache.used() <= 4 * mib);
   CHECK(holds(cache, some_library, numbered(11), block));
+}
+
+TEST_CASE("a limit that was lowered far is kept on disk too, and the cache goes on") {
+  const TempDir dir;
+  const auto block = noise(8 * mib, 1);
+  {
+    BlockCache cache(dir.path(), device_key(), 160 * mib);
+    for (std::uint64_t i = 1; i <= 18; ++i)
+      cache.put(some_library, numbered(i), block, Kind::ciphertext);
+    REQUIRE(cache.size(some_library, numbered(18)));
+  }
+  BlockCache cache(dir.path(), device_key(), 4 * mib);
+  const auto small = noise(mib, 2);
+  cache.put(some_library, numbered(19), small, Kind::plain);
+  CHECK(holds(cache, some_library, numbered(19), small));
+  CHECK(cache.used() <= 4 * mib);
+  CHECK(std::filesystem::file_size(dir.path() / "data.mdb") <= (5 + 64) * mib);
 }
 
 TEST_CASE("a block that was damaged on the disk is not here, and can be put again") {
