@@ -171,29 +171,25 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
   return total;
 }
 
-void FileContent::write_locked(std::uint64_t offset, ByteView bytes) {
+void FileContent::write(std::uint64_t offset, ByteView bytes) {
   if (bytes.size() > max_file || offset > max_file - bytes.size())
     throw Error(Errc::too_large, "write: past the largest file");
-  for (std::size_t done = 0; done < bytes.size();) {
-    const auto index = (offset + done) / extent_size;
-    const auto begin = static_cast<std::uint32_t>((offset + done) % extent_size);
-    const auto length =
-        static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size() - done, extent_size - begin));
-    auto& extent = extents_[index];
-    load(index, extent);
-    std::memcpy(extent.data.data() + begin, bytes.data() + done, length);
-    insert_range(extent.valid, begin, begin + length);
-    extent.unsaved = true;
-    done += length;
-  }
-  size_ = std::max<std::uint64_t>(size_, offset + bytes.size());
-  changed();
-}
-
-void FileContent::write(std::uint64_t offset, ByteView bytes) {
   {
     const std::lock_guard lock(mutex_);
-    write_locked(offset, bytes);
+    for (std::size_t done = 0; done < bytes.size();) {
+      const auto index = (offset + done) / extent_size;
+      const auto begin = static_cast<std::uint32_t>((offset + done) % extent_size);
+      const auto length = static_cast<std::uint32_t>(
+          std::min<std::size_t>(bytes.size() - done, extent_size - begin));
+      auto& extent = extents_[index];
+      load(index, extent);
+      std::memcpy(extent.data.data() + begin, bytes.data() + done, length);
+      insert_range(extent.valid, begin, begin + length);
+      extent.unsaved = true;
+      done += length;
+    }
+    size_ = std::max<std::uint64_t>(size_, offset + bytes.size());
+    changed();
   }
   spill_if_needed();
 }

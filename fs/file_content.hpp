@@ -88,7 +88,6 @@ class FileContent {
     std::size_t at, length;  // in the caller's buffer
   };
 
-  void write_locked(std::uint64_t offset, ByteView bytes);
   void load(std::uint64_t index, Extent& extent);
   void unload(Extent& extent);
   void changed() { ++version_; }
