@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <string>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -136,11 +137,18 @@ void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
 void Db::Close::operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 
 Db open_disposable(const std::filesystem::path& dir, std::size_t map_size) {
-  try {
-    return Db(dir, map_size);
-  } catch (const Error& error) {
-    if (error.code() != Errc::corrupt) throw;
-    log::warning(dir.string() + ": damaged, begun anew; it costs time, no data");
+  // The file never shrinks, and in one that is past its limit not even erasing is possible.
+  std::error_code absent;
+  const auto size = std::filesystem::file_size(dir / "data.mdb", absent);
+  if (!absent && size > map_size) {
+    log::info(dir.string() + ": larger than its limit is now, begun anew; it costs time, no data");
+  } else {
+    try {
+      return Db(dir, map_size);
+    } catch (const Error& error) {
+      if (error.code() != Errc::corrupt) throw;
+      log::warning(dir.string() + ": damaged, begun anew; it costs time, no data");
+    }
   }
   std::filesystem::remove_all(dir);
   return Db(dir, map_size);

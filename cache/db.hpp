@@ -77,7 +77,8 @@ class Db {
   std::unique_ptr<MDB_env, Close> env_;
 };
 
-// For environments that may be lost: opens `dir`, anew where it is damaged.
+// For environments that may be lost: opens `dir`, anew where it is damaged or
+// has grown past `map_size` under a larger limit.
 Db open_disposable(const std::filesystem::path& dir, std::size_t map_size);
 
 }  // namespace nacre

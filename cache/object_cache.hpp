@@ -19,6 +19,7 @@ namespace nacre {
 class ObjectCache {
  public:
   // Under `dir` (made if missing); at most about `limit` bytes, oldest out first.
+  // What would take more than half of that is not kept.
   ObjectCache(const std::filesystem::path& dir, SealKey key, std::uint64_t limit);
   ~ObjectCache();
 

@@ -112,7 +112,7 @@ TEST_CASE("objects read as they were put, each of its library, also after a rest
   CHECK(text(cache.get(some_library, numbered(1))) == "{\"one\": 1}");
   CHECK(text(cache.get(other_library, numbered(1))) == "{\"other\": 1}");
   CHECK(text(cache.get(some_library, numbered(2))) == "");
-  CHECK(cache.get(some_library, numbered(3)) == noise(300000, 3));
+  CHECK((cache.get(some_library, numbered(3)) == noise(300000, 3)));
   CHECK_FALSE(cache.get(other_library, numbered(2)));
   cache.put(some_library, numbered(1), as_bytes("again"));
   CHECK(text(cache.get(some_library, numbered(1))) == "again");
@@ -158,7 +158,7 @@ TEST_CASE("an object cache whose limit was lowered far goes on, in a smaller fil
   }
   ObjectCache cache(dir.path(), device_key(), 4 * mib);
   cache.put(some_library, numbered(141), object);
-  CHECK(cache.get(some_library, numbered(141)) == object);
+  CHECK((cache.get(some_library, numbered(141)) == object));
   CHECK(std::filesystem::file_size(dir.path() / "data.mdb") <= (5 + 64) * mib);
 }
 
@@ -168,13 +168,13 @@ TEST_CASE("an object that was damaged on the disk is not here, and can be put ag
   {
     ObjectCache cache(dir.path(), device_key(), mib);
     cache.put(some_library, numbered(1), object);
-    CHECK(cache.get(some_library, numbered(1)) == object);
+    CHECK((cache.get(some_library, numbered(1)) == object));
   }
   damage_pages(dir.path());
   ObjectCache cache(dir.path(), device_key(), mib);
   CHECK_FALSE(cache.get(some_library, numbered(1)));
   cache.put(some_library, numbered(1), object);
-  CHECK(cache.get(some_library, numbered(1)) == object);
+  CHECK((cache.get(some_library, numbered(1)) == object));
 }
 
 TEST_CASE("objects that somebody swapped do not open") {
