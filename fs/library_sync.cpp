@@ -102,7 +102,7 @@ void LibrarySync::wait_sent(Clock::time_point deadline) {
     std::uint64_t before = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (sent && !head_moved_ && !working_) return;
+      if (sent && !send_now_ && !head_moved_ && !working_) return;
       before = rounds_;
     }
     if (!sent) send_now();

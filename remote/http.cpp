@@ -108,10 +108,12 @@ Http::Http(const HttpOptions& options) : url_(options.url) {
 Http::~Http() { loop_->close(); }
 
 HttpReply Http::perform(const HttpRequest& request) {
+  // Who is let go by the destructor finds this object gone: nothing of it is used after a wait.
   const auto loop = loop_;
+  const auto server = url_;
   const bool again = request.idempotent || request.method == HttpMethod::get;
   const auto began = Clock::now();
-  auto url = url_ + request.path;
+  auto url = server + request.path;
   auto backoff = loop->options().first_backoff;
   int redirects = 0;
   for (int tries = 1;;) {
@@ -133,7 +135,7 @@ HttpReply Http::perform(const HttpRequest& request) {
           request.method == HttpMethod::get || reply.status == 307 || reply.status == 308;
       if (!readable || !same || !keeps_method || ++redirects > max_redirects) {
         throw Error(Errc::unreachable,
-                    url_ + ": the server sends us to " +
+                    server + ": the server sends us to " +
                         (readable ? scheme + "://" + to.part(CURLUPART_HOST) : "nowhere") +
                         ", which is not followed; log in with the address that it means");
       }
@@ -159,7 +161,7 @@ HttpReply Http::perform(const HttpRequest& request) {
     if (!last && loop->pause(wait)) continue;
     if (answered) return std::move(outcome.reply);
     throw Error(*outcome.failure,
-                url_ + request.path.substr(0, request.path.find('?')) + ": " + outcome.why);
+                server + request.path.substr(0, request.path.find('?')) + ": " + outcome.why);
   }
 }
 
