@@ -171,7 +171,7 @@ std::string new_alias(const std::string& url, const std::string& user) {
   for (const auto& alias : {host, with_user})
     if (free_or_same(alias)) return alias;
   for (int n = 2;; ++n)
-    if (const auto alias = with_user + "-" + std::to_string(n); free_or_same(alias)) return alias;
+    if (auto alias = with_user + "-" + std::to_string(n); free_or_same(alias)) return alias;
 }
 
 void check_alias(const std::string& alias) {
