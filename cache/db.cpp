@@ -119,8 +119,7 @@ Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
   check(mdb_env_set_mapsize(env, map_size), "map size");
   check(mdb_env_set_maxdbs(env, max_tables), "tables");
   check(mdb_env_set_maxreaders(env, max_readers), "readers");
-  // Read-ahead of the file would only compete with our own.
-  check(mdb_env_open(env, dir.c_str(), MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD, 0600), "open");
+  check(mdb_env_open(env, dir.c_str(), MDB_NOTLS | MDB_NOSYNC, 0600), "open");
 }
 
 Table Db::table(const char* name) {
@@ -134,6 +133,14 @@ Table Db::table(const char* name) {
 ReadTxn Db::read() const { return {env_.get(), MDB_RDONLY}; }
 WriteTxn Db::write() { return WriteTxn(env_.get()); }
 void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
+std::uint64_t Db::file_size() const {
+  MDB_envinfo info;
+  MDB_stat stat;
+  check(mdb_env_info(env_.get(), &info), "info");
+  check(mdb_env_stat(env_.get(), &stat), "stat");
+  return (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
+}
+
 void Db::Close::operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 
 Db open_disposable(const std::filesystem::path& dir, std::size_t map_size) {
@@ -144,11 +151,13 @@ Db open_disposable(const std::filesystem::path& dir, std::size_t map_size) {
     log::info(dir.string() + ": larger than its limit is now, begun anew; it costs time, no data");
   } else {
     try {
-      return Db(dir, map_size);
+      Db db(dir, map_size);
+      // Pages past the file's end would kill the process that looks at them.
+      if (std::filesystem::file_size(dir / "data.mdb") >= db.file_size()) return db;
     } catch (const Error& error) {
       if (error.code() != Errc::corrupt) throw;
-      log::warning(dir.string() + ": damaged, begun anew; it costs time, no data");
     }
+    log::warning(dir.string() + ": damaged, begun anew; it costs time, no data");
   }
   std::filesystem::remove_all(dir);
   return Db(dir, map_size);

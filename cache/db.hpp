@@ -69,6 +69,7 @@ class Db {
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write();
   void sync();
+  [[nodiscard]] std::uint64_t file_size() const;  // of a whole file, in bytes
 
  private:
   struct Close {

@@ -293,6 +293,22 @@ TEST_CASE("a cache whose file is no database is begun anew") {
   CHECK(holds(cache, some_library, numbered(1), block));
 }
 
+TEST_CASE("a cache whose file was cut short is begun anew") {
+  const TempDir dir;
+  const auto file = dir.path() / "data.mdb";
+  {
+    BlockCache cache(dir.path(), device_key(), 64 * mib);
+    for (std::uint64_t i = 1; i <= 8; ++i)
+      cache.put(some_library, numbered(i), noise(mib, i), Kind::plain);
+  }
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+  BlockCache cache(dir.path(), device_key(), 64 * mib);
+  CHECK(cache.used() == 0);
+  const auto block = noise(mib, 8);
+  cache.put(some_library, numbered(8), block, Kind::plain);
+  CHECK(holds(cache, some_library, numbered(8), block));
+}
+
 TEST_CASE("a plain library's block is not on the disk in clear") {
   const TempDir dir;
   const std::string marker = "a content that must not show ", visible = "ciphertext as it came ";
