@@ -105,7 +105,7 @@ class Mount:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                return self.process.wait(20)
+                return self.process.wait(60)  # it sends what is left, and a disk may be slow
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"the daemon does not end\n{self.log()}") from None
