@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t largest_body = std::size_t{256} << 20U;
 constexpr std::size_t requests_a_connection = 1'000'000;
-constexpr time_t idle_seconds = 60;
+constexpr time_t idle_seconds = 30;
 
 std::vector<std::string_view> words_of(std::string_view path) {
   std::vector<std::string_view> words;

@@ -26,7 +26,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   int port = 0;  // 0: any that is free
   std::optional<std::filesystem::path> tls_cert = std::nullopt, tls_key = std::nullopt;
-  unsigned threads = 16;
+  unsigned threads = 128;                    // each open connection holds one, idle or not
   std::function<void(int port)> ready = {};  // it listens
 };
 
