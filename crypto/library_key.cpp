@@ -149,22 +149,22 @@ void hash_with(const LibraryId& library, const Encryption& how, ByteView data,
   if (rc != ARGON2_OK) throw malformed(library, "set of password hash parameters");
 }
 
-bool same_hex(const std::string& hex, ByteView bytes) {
-  const auto expected = from_hex(hex);
-  if (!expected || expected->size() != bytes.size()) return false;
-  return Secret::copy_of(*expected) == Secret::copy_of(bytes);
+Secret verifier(const LibraryId& library, const std::string& hex, const char* what) {
+  const auto bytes = from_hex(hex);
+  if (!bytes || bytes->size() != 32) throw malformed(library, what);
+  return Secret::copy_of(*bytes);
 }
 
 bool password_matches(const LibraryId& library, const Encryption& how, const Secret& password) {
   const auto data = concatenated(library, password);
   if (how.magic.empty()) {
-    if (how.pwd_hash.size() != 64) throw malformed(library, "password hash");
+    const auto expected = verifier(library, how.pwd_hash, "password hash");
     Secret hash(32);
     hash_with(library, how, data.bytes(), hash.bytes());
-    return same_hex(how.pwd_hash, hash.bytes());
+    return hash == expected;
   }
-  if (how.magic.size() != 64) throw malformed(library, "magic");
-  return same_hex(how.magic, derive(data.bytes(), salt_of(library, how)).key.bytes());
+  const auto expected = verifier(library, how.magic, "magic");
+  return derive(data.bytes(), salt_of(library, how)).key == expected;
 }
 
 void check_version(int version) {
