@@ -11,26 +11,34 @@ set(fs     base crypto remote cache fs)
 set(server base crypto remote server)
 set(cli    base crypto remote cache fs server cli)
 
-# A foreign library, and the files that may know it.
+# A foreign library's headers, and the files that may know it.
 set(foreign
-  "sodium"  "^crypto/"
-  "curl/"   "^remote/http(_loop)?\\.cpp$"
-  "lmdb"    "^cache/db\\.cpp$"
-  "fuse"    "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
-  "CLI/"    "^cli/app\\.cpp$"
-  "openssl" "^(crypto/|cli/certificate\\.cpp$)"
-  "argon2"  "^crypto/"
-  "httplib" "^server/")
+  "sodium"      "^crypto/"
+  "argon2"      "^crypto/"
+  "openssl/"    "^(crypto/|server/|cli/certificate\\.cpp$)"
+  "curl/"       "^remote/http(_[a-z]+)?\\.cpp$"
+  "simdjson"    "^remote/json\\.cpp$"
+  "zlib"        "^remote/zlib\\.cpp$"
+  "lmdb"        "^cache/db\\.cpp$"
+  "fuse"        "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
+  "httplib"     "^server/"
+  "CLI/"        "^cli/app\\.cpp$")
 list(LENGTH foreign last)
 math(EXPR last "${last} - 2")
 
 foreach(layer base crypto remote cache fs server cli)
   file(GLOB_RECURSE files RELATIVE "${ROOT}" "${ROOT}/${layer}/*.[ch]pp")
+  if(NOT files)
+    message(SEND_ERROR "${ROOT}/${layer}: no sources here: has the folder moved?")
+  endif()
   foreach(file IN LISTS files)
-    file(STRINGS "${ROOT}/${file}" lines REGEX "^#include ")
+    file(STRINGS "${ROOT}/${file}" lines REGEX "^[ \t]*#[ \t]*include")
     foreach(line IN LISTS lines)
-      if(line MATCHES "\"([a-z]+)/")
-        if(NOT CMAKE_MATCH_1 IN_LIST ${layer})
+      # Ours are named from the root, so that no "../" hides where it goes.
+      if(line MATCHES "\"")
+        if(NOT line MATCHES "\"([a-z]+)/")
+          message(SEND_ERROR "${file}: ${line} does not begin with a layer")
+        elseif(NOT CMAKE_MATCH_1 IN_LIST ${layer})
           message(SEND_ERROR "${file}: ${layer}/ may not include ${CMAKE_MATCH_1}/")
         endif()
       endif()
@@ -38,7 +46,7 @@ foreach(layer base crypto remote cache fs server cli)
         math(EXPR m "${n} + 1")
         list(GET foreign ${n} library)
         list(GET foreign ${m} home)
-        if(line MATCHES "<${library}" AND NOT file MATCHES "${home}")
+        if(line MATCHES "[<\"]${library}" AND NOT file MATCHES "${home}")
           message(SEND_ERROR "${file}: ${line} belongs in ${home}")
         endif()
       endforeach()
