@@ -71,9 +71,9 @@ void apply(Tuning& tuning, std::string_view option) {
   } else if (has_value && key == "cache-limit") {
     tuning.cache_limit = bytes(key, value);
   } else if (has_value && key == "poll") {
-    tuning.poll = static_cast<int>(number(key, value, 24 * 3600));
+    tuning.poll = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (has_value && key == "quiet") {
-    tuning.quiet = static_cast<int>(number(key, value, 3600 * 1000));
+    tuning.quiet = static_cast<int>(number(key, value, 3600UL * 1000));
   } else {
     throw UsageError("mount: -o " + std::string(option) +
                      ": unknown, or its value is missing; see nacre(1)");
@@ -146,6 +146,7 @@ std::vector<std::string> libraries_to_unlock(const MountOptions& options, Remote
 std::vector<LibraryPassword> read_passwords(const MountOptions& options, Remote& remote) {
   const auto names = libraries_to_unlock(options, remote);
   std::vector<std::string> prompts;
+  prompts.reserve(names.size());
   for (const auto& name : names) prompts.push_back("Password of " + name);
   auto secrets = read_secrets(options.password, prompts);
   std::vector<LibraryPassword> passwords;

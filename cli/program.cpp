@@ -76,6 +76,7 @@ Program::Program(const std::vector<std::string>& args, const Secret* secret) {
   auto words = args;
   words.insert(words.begin(), "nacre");
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const int rc =

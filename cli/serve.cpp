@@ -64,6 +64,8 @@ class StopOnSignal {
     // However run() ends, the watcher is woken.
     struct Wake {
       std::jthread& thread;
+      // It is blocked in every thread: only sigwait() sees it, and nothing is terminated.
+      // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread,cert-pos44-c)
       ~Wake() { ::pthread_kill(thread.native_handle(), SIGTERM); }
     } const wake{watcher};
     server.run();
