@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
 #include "cache/db.hpp"
 
 namespace nacre {
@@ -99,7 +100,9 @@ struct State::Store {
           txn.erase(values, name);
       }
     }
+    failpoint("state.write");
     std::move(txn).commit();
+    failpoint("state.written");
   }
 
   const files::path dir;

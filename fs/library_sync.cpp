@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
 #include "base/log.hpp"
 #include "fs/uploader.hpp"
 
@@ -300,6 +301,7 @@ void LibrarySync::pull(const ObjectId& head) {
       }
     }
     if (done) {
+      failpoint("pull.rebased");
       context_.state.commit(ticket);
       if (context_.kernel) notices.tell(*context_.kernel);
       const std::lock_guard lock(mutex_);
@@ -355,6 +357,7 @@ bool LibrarySync::contains(const ObjectId& head, const ObjectId& commit) {
 void LibrarySync::push(bool open_too) {
   auto& remote = context_.depot.remote();
   pull_newest();
+  failpoint("push.pulled");
 
   Batch batch;
   {
@@ -369,7 +372,9 @@ void LibrarySync::push(bool open_too) {
   }
   remote.check_upload(library_.id, static_cast<std::int64_t>(batch.bytes));
   std::vector<FsObject> objects;
+  failpoint("push.cut");
   fill_batch(batch, objects);
+  failpoint("push.blocks");
   auto directories = build_directories(batch, context_.depot);
   std::ranges::move(directories, std::back_inserter(objects));
 
@@ -382,6 +387,7 @@ void LibrarySync::push(bool open_too) {
     const auto ctime = std::max<std::int64_t>(std::time(nullptr), batch.base.ctime + 1);
     commit = next_commit(batch.base, root, remote.user(), context_.client, describe(batch), ctime);
     remote.put_commit(commit);
+    failpoint("push.commit");
     std::vector<ObjectId> ids;
     for (const auto& object : objects) ids.push_back(object.id);
     const auto lacking = remote.missing_objects(library_.id, ids);
@@ -389,8 +395,10 @@ void LibrarySync::push(bool open_too) {
     for (const auto& object : objects) context_.depot.remember(library_.id, object);
     std::erase_if(objects, [&](const FsObject& object) { return !wanted.contains(object.id); });
     remote.put_objects(library_.id, objects);
+    failpoint("push.objects");
 
     const auto head = remote.publish(library_.id, commit.id);
+    failpoint("push.published");
     if (head != commit.id) {
       if (!contains(head, commit.id))
         throw Error(Errc::busy, library_.name +
@@ -412,6 +420,7 @@ void LibrarySync::push(bool open_too) {
     ticket = context_.tree.stage();
   }
   context_.state.commit(ticket);
+  failpoint("push.applied");
   if (!merged) return;
 
   pull(*merged);
