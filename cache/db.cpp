@@ -2,6 +2,7 @@
 #include "cache/db.hpp"
 
 #include <lmdb.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -139,6 +140,38 @@ std::uint64_t Db::file_size() const {
   check(mdb_env_info(env_.get(), &info), "info");
   check(mdb_env_stat(env_.get(), &stat), "stat");
   return (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
+}
+
+std::uint64_t Db::bytes_of(Table table) const {
+  const auto txn = read();
+  MDB_stat stat;
+  check(mdb_stat(txn.txn_.get(), handle(table), &stat), "stat");
+  return (std::uint64_t{stat.ms_branch_pages} + stat.ms_leaf_pages + stat.ms_overflow_pages) *
+         stat.ms_psize;
+}
+
+namespace {
+
+int file_of(MDB_env* env) {
+  int fd = -1;
+  check(mdb_env_get_fd(env, &fd), "file");
+  return fd;
+}
+
+}  // namespace
+
+Bytes Db::head_pages() const {
+  MDB_stat stat;
+  check(mdb_env_stat(env_.get(), &stat), "stat");
+  Bytes pages(std::size_t{2} * stat.ms_psize);
+  if (::pread(file_of(env_.get()), pages.data(), pages.size(), 0) !=
+      static_cast<ssize_t>(pages.size()))
+    throw Error(Errc::corrupt, "database: its first pages cannot be read");
+  return pages;
+}
+
+void Db::sync_data() const {
+  if (::fdatasync(file_of(env_.get())) != 0) check(errno, "sync");
 }
 
 void Db::Close::operator()(MDB_env* env) const noexcept { mdb_env_close(env); }

@@ -69,7 +69,14 @@ class Db {
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write();
   void sync();
-  [[nodiscard]] std::uint64_t file_size() const;  // of a whole file, in bytes
+  [[nodiscard]] std::uint64_t file_size() const;            // of a whole file, in bytes
+  [[nodiscard]] std::uint64_t bytes_of(Table table) const;  // in pages that hold something
+
+  // The file's first two pages, which name its newest commit.  With no commit meanwhile and a
+  // ReadTxn of that commit held, so that no page of it is used again, they are all that it takes
+  // to put the file back to it.
+  [[nodiscard]] Bytes head_pages() const;
+  void sync_data() const;  // the file to the disk, whatever else is committed meanwhile
 
  private:
   struct Close {

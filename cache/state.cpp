@@ -7,16 +7,21 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/log.hpp"
 #include "cache/db.hpp"
+#include "cache/state_files.hpp"
 
 namespace nacre {
 namespace {
@@ -24,8 +29,17 @@ namespace {
 namespace files = std::filesystem;
 
 constexpr std::size_t map_size = std::size_t{256} << 30U;  // only addresses, until it is used
-constexpr std::uint64_t spare = std::uint64_t{16} << 20U;  // of the disk, left for LMDB's own pages
-constexpr std::string_view version_key = "version", version = "1";
+constexpr std::string_view version_key = "version", version = "2";
+
+// Of the disk: left alone by whoever adds, so that who removes and who sends finds room for
+// LMDB's own pages.
+constexpr std::uint64_t spare = std::uint64_t{16} << 20U, last_spare = std::uint64_t{2} << 20U;
+constexpr std::size_t small_change = std::size_t{64} << 10U;
+
+// What was committed is synced after so long, or so much: it bounds what a power cut takes, and
+// how long freed pages wait to be used again.
+constexpr std::chrono::seconds sync_after{5};
+constexpr std::uint64_t sync_bytes = std::uint64_t{256} << 20U;
 
 // One process at a time; released by the kernel however the process ends.
 class Lock {
@@ -63,9 +77,9 @@ bool starts_with(ByteView key, ByteView prefix) {
 
 struct State::Store {
   Store(const files::path& its_dir, SealKey its_key)
-      : dir(its_dir), lock(dir), key(std::move(its_key)), db(dir, map_size) {
+      : dir(its_dir), lock(dir), key(std::move(its_key)), db(open()), pages(dir) {
     values = db.table("values");
-    const auto about = db.table("about");
+    about = db.table("about");
     auto txn = db.write();
     const auto found = txn.get(about, as_bytes(version_key));
     if (found && as_text(*found) != version)
@@ -74,7 +88,22 @@ struct State::Store {
                       std::string(as_text(*found)) + "); unmount with that version first");
     txn.put(about, as_bytes(version_key), as_bytes(version));
     std::move(txn).commit();
+    std::unique_lock held(mutex);
+    sync_now(held);
+    syncer = std::jthread([this](const std::stop_token& stop) { sync_in_time(stop); });
   }
+  ~Store() {
+    syncer.request_stop();
+    syncer.join();
+    try {
+      std::unique_lock held(mutex);
+      if (unsynced != 0) sync_now(held);
+    } catch (const Error& error) {
+      log::warning(std::string("state: ") + error.what());
+    }
+  }
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
 
   struct Group {
     Ticket ticket;
@@ -86,11 +115,27 @@ struct State::Store {
     const std::optional<Bytes>* value;  // in a Group of `queue` or `sending`
   };
 
-  void write(const std::deque<Group>& groups) {
+  Db open() const {
+    recover_after_power_cut(dir);
+    compact_environment(dir, map_size);
+    return Db(dir, map_size);
+  }
+
+  // What can still be written: of the disk, and of the file's own pages that hold nothing.
+  std::uint64_t room() const {
     struct statvfs disk = {};
-    if (::statvfs(dir.c_str(), &disk) == 0 &&
-        std::uint64_t{disk.f_bavail} * disk.f_frsize < spare + sending_bytes)
+    if (::statvfs(dir.c_str(), &disk) != 0) return map_size;
+    const auto held = db.bytes_of(values) + db.bytes_of(about), size = db.file_size();
+    return std::uint64_t{disk.f_bavail} * disk.f_frsize + size - std::min(size, held);
+  }
+
+  void check_room(std::uint64_t bytes, std::uint64_t left) const {
+    if (room() < bytes + left)
       throw Error(Errc::full, dir.string() + ": the disk is full; make room, nothing is lost");
+  }
+
+  void write(const std::deque<Group>& groups) {
+    check_room(sending_bytes, sending_bytes > small_change ? spare : last_spare);
     auto txn = db.write();
     for (const auto& group : groups) {
       for (const auto& [name, value] : group.changes) {
@@ -105,21 +150,139 @@ struct State::Store {
     failpoint("state.written");
   }
 
+  // Commits what is queued, as the one leader; `held` is the mutex.
+  void lead(std::unique_lock<std::mutex>& held) {
+    leading = true;
+    sending.swap(queue);
+    sending_bytes = 0;
+    for (const auto& group : sending) sending_bytes += group.bytes;
+    const auto newest = sending.back().ticket;
+    held.unlock();
+    try {
+      write(sending);
+    } catch (...) {
+      held.lock();
+      // Back to the front: the next one to come tries them all again.
+      std::ranges::move(queue, std::back_inserter(sending));
+      queue = std::exchange(sending, {});
+      leading = false;
+      done.notify_all();
+      throw;
+    }
+    held.lock();
+    for (const auto& group : sending) {
+      for (const auto& change : group.changes) {
+        const auto found = latest.find(change.key);
+        if (found != latest.end() && found->second.ticket == group.ticket) latest.erase(found);
+      }
+    }
+    staged -= sending_bytes;
+    unsynced += sending_bytes + 1;
+    sending.clear();
+    committed = newest;
+    leading = false;
+    done.notify_all();
+  }
+
+  void commit(std::unique_lock<std::mutex>& held, Ticket ticket) {
+    while (committed < ticket) {
+      if (leading)
+        done.wait(held);
+      else
+        lead_or_make_room(held);
+    }
+  }
+
+  // Pages that were freed since the last sync are used again only after the next.
+  void lead_or_make_room(std::unique_lock<std::mutex>& held) {
+    try {
+      lead(held);
+    } catch (const Error& error) {
+      if (error.code() != Errc::full || unsynced == 0) throw;
+      sync_now(held);
+      if (!leading && !queue.empty()) lead(held);
+    }
+  }
+
+  // Brings what is committed to the disk.  Nothing is committed while the first pages are read;
+  // all that takes time comes after that.
+  void sync_now(std::unique_lock<std::mutex>& held) {
+    done.wait(held, [this] { return !syncing; });
+    syncing = true;
+    done.wait(held, [this] { return !leading; });
+    const auto until = committed;
+    const auto bytes = unsynced;
+    try {
+      auto pin = std::make_unique<const ReadTxn>(db.read());
+      const auto heads = db.head_pages();
+      held.unlock();
+      db.sync_data();
+      failpoint("state.sync");
+      pages.write(heads);
+      held.lock();
+      pinned = std::move(pin);  // from here on the old one's pages may be used again
+    } catch (...) {
+      if (!held.owns_lock()) held.lock();
+      syncing = false;
+      done.notify_all();
+      throw;
+    }
+    synced = until;
+    unsynced -= bytes;
+    syncing = false;
+    done.notify_all();
+  }
+
+  void sync_in_time(const std::stop_token& stop) {
+    std::unique_lock held(mutex);
+    while (!stop.stop_requested()) {
+      done.wait(held, stop, [this] { return unsynced != 0; });
+      done.wait_for(held, stop, sync_after, [this] { return unsynced >= sync_bytes; });
+      if (stop.stop_requested() || unsynced == 0) continue;
+      try {
+        sync_now(held);
+      } catch (const Error& error) {
+        log::warning(std::string("state: ") + error.what());
+        done.wait_for(held, stop, sync_after, [] { return false; });
+      }
+    }
+  }
+
+  std::optional<Bytes> open_value(ByteView name, const std::optional<ByteView>& sealed) const {
+    if (!sealed) return std::nullopt;
+    auto value = key.open(name, *sealed);
+    if (!value)
+      throw Error(Errc::corrupt, dir.string() +
+                                     ": a record is damaged, or sealed under another "
+                                     "device key");
+    return value;
+  }
+
   const files::path dir;
   const Lock lock;
   const SealKey key;
   Db db;
-  Table values{};
+  Table values{}, about{};
+  SyncedPages pages;                     // of the one who syncs
+  std::unique_ptr<const ReadTxn> pinned;  // the commit synced last
 
-  std::mutex mutex;  // guards all below
-  std::condition_variable done;
+  std::mutex mutex;  // guards all below, and `pinned`
+  std::condition_variable_any done;
   std::deque<Group> queue;    // staged
   std::deque<Group> sending;  // being committed by the leader, who alone touches it
   std::map<Bytes, Latest> latest;
   std::uint64_t staged = 0;         // bytes in both
   std::uint64_t sending_bytes = 0;  // of `sending`
-  Ticket last = 0, committed = 0;
-  bool leading = false;
+  Ticket last = 0, committed = 0, synced = 0;
+  std::uint64_t unsynced = 0;  // bytes committed since, and one for each commit
+  bool leading = false, syncing = false;
+
+  std::jthread syncer;  // last: ends first
+};
+
+struct State::Snapshot::View {
+  const Store& store;
+  ReadTxn txn;
 };
 
 State::State(const files::path& dir, SealKey key)
@@ -132,7 +295,7 @@ State::Ticket State::stage(std::vector<Change> changes) {
   std::size_t bytes = 0;
   for (const auto& change : changes)
     bytes += change.key.size() + (change.value ? change.value->size() : 0);
-  const std::lock_guard lock(s.mutex);
+  const std::lock_guard held(s.mutex);
   const auto ticket = ++s.last;
   s.queue.push_back({ticket, std::move(changes), bytes});
   s.staged += bytes;
@@ -142,53 +305,37 @@ State::Ticket State::stage(std::vector<Change> changes) {
 }
 
 void State::commit(Ticket ticket) {
-  auto& s = *store_;
-  std::unique_lock lock(s.mutex);
-  while (s.committed < ticket) {
-    if (s.leading) {
-      s.done.wait(lock);
-      continue;
-    }
-    s.leading = true;
-    s.sending.swap(s.queue);
-    s.sending_bytes = 0;
-    for (const auto& group : s.sending) s.sending_bytes += group.bytes;
-    const auto last = s.sending.back().ticket;
-    lock.unlock();
-    try {
-      s.write(s.sending);
-    } catch (...) {
-      lock.lock();
-      // Back to the front: the next one to come tries them all again.
-      std::ranges::move(s.queue, std::back_inserter(s.sending));
-      s.queue = std::exchange(s.sending, {});
-      s.leading = false;
-      s.done.notify_all();
-      throw;
-    }
-    lock.lock();
-    for (const auto& group : s.sending) {
-      for (const auto& change : group.changes) {
-        const auto found = s.latest.find(change.key);
-        if (found != s.latest.end() && found->second.ticket == group.ticket) s.latest.erase(found);
-      }
-    }
-    s.staged -= s.sending_bytes;
-    s.sending.clear();
-    s.committed = last;
-    s.leading = false;
-    s.done.notify_all();
-  }
+  std::unique_lock held(store_->mutex);
+  store_->commit(held, ticket);
 }
 
 void State::sync() {
-  Ticket last = 0;
-  {
-    const std::lock_guard lock(store_->mutex);
-    last = store_->last;
-  }
-  commit(last);
-  store_->db.sync();
+  auto& s = *store_;
+  std::unique_lock held(s.mutex);
+  const auto wanted = s.last;
+  s.commit(held, wanted);
+  s.done.wait(held, [&] { return s.synced >= wanted || !s.syncing; });
+  if (s.synced < wanted) s.sync_now(held);
+}
+
+void State::check_room() const { store_->check_room(0, spare); }
+
+State::Snapshot State::snapshot() const {
+  return Snapshot(std::make_shared<const Snapshot::View>(
+      Snapshot::View{*store_, store_->db.read()}));
+}
+
+std::optional<Bytes> State::Snapshot::get(ByteView key) const {
+  return view_->store.open_value(key, view_->txn.get(view_->store.values, key));
+}
+
+void State::Snapshot::scan_keys(ByteView prefix,
+                                const std::function<void(ByteView)>& visit) const {
+  view_->txn.scan(view_->store.values, prefix, [&](ByteView key, ByteView) {
+    if (!starts_with(key, prefix)) return false;
+    visit(key);
+    return true;
+  });
 }
 
 std::uint64_t State::staged_bytes() const {
@@ -204,37 +351,20 @@ std::optional<Bytes> State::get(ByteView key) {
     if (found != s.latest.end()) return *found->second.value;
   }
   const auto txn = s.db.read();
-  const auto sealed = txn.get(s.values, key);
-  if (!sealed) return std::nullopt;
-  auto value = s.key.open(key, *sealed);
-  if (!value)
-    throw Error(Errc::corrupt, s.dir.string() +
-                                   ": a record is damaged, or sealed under another "
-                                   "device key");
-  return value;
+  return s.open_value(key, txn.get(s.values, key));
 }
 
 void State::scan(ByteView prefix, const std::function<void(ByteView, ByteView)>& visit) {
   const auto& s = *store_;
   s.db.read().scan(s.values, prefix, [&](ByteView key, ByteView sealed) {
     if (!starts_with(key, prefix)) return false;
-    const auto value = s.key.open(key, sealed);
-    if (!value)
-      throw Error(Errc::corrupt, s.dir.string() +
-                                     ": a record is damaged, or sealed under another "
-                                     "device key");
-    visit(key, *value);
+    visit(key, *s.open_value(key, sealed));
     return true;
   });
 }
 
 void State::scan_keys(ByteView prefix, const std::function<void(ByteView)>& visit) {
-  const auto& s = *store_;
-  s.db.read().scan(s.values, prefix, [&](ByteView key, ByteView) {
-    if (!starts_with(key, prefix)) return false;
-    visit(key);
-    return true;
-  });
+  snapshot().scan_keys(prefix, visit);
 }
 
 std::array<std::uint8_t, 16> State::tag(ByteView name) const { return store_->key.tag(name); }

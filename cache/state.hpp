@@ -8,7 +8,9 @@
 // stage() queues changes in the order of the calls and only takes memory;
 // commit() returns when everything up to a ticket is in the environment (a
 // killed process loses nothing of it), many callers sharing one transaction;
-// sync() also brings it to the disk (a power cut loses nothing).
+// sync() also brings it to the disk (a power cut loses nothing: the environment is
+// put back to the last sync then, whatever of later commits has reached the disk;
+// cache/state_files.hpp).  What is committed is synced after a few seconds anyway.
 //
 // Any thread may call any member.  commit() and sync() throw Error{full} when
 // the disk is; what was staged stays staged and is tried again by the next call.
@@ -21,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -56,6 +59,25 @@ class State {
 
   // What stage() has taken and no transaction has yet.
   [[nodiscard]] std::uint64_t staged_bytes() const;
+
+  // Throws Error{full} where the disk has no room for another change: to be asked
+  // before a change is made, for what is staged cannot be taken back.
+  void check_room() const;
+
+  // Everything committed, as it was when snapshot() was called, however much is
+  // committed meanwhile.  For one thread at a time; holds room in the file until it goes.
+  class Snapshot {
+   public:
+    [[nodiscard]] std::optional<Bytes> get(ByteView key) const;
+    void scan_keys(ByteView prefix, const std::function<void(ByteView key)>& visit) const;
+
+   private:
+    friend class State;
+    struct View;
+    explicit Snapshot(std::shared_ptr<const View> view) : view_(std::move(view)) {}
+    std::shared_ptr<const View> view_;
+  };
+  [[nodiscard]] Snapshot snapshot() const;
 
   [[nodiscard]] std::array<std::uint8_t, 16> tag(ByteView name) const;
 
