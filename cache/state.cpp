@@ -233,16 +233,18 @@ struct State::Store {
     done.notify_all();
   }
 
+  // What nobody waits for, and what a full disk had no room for.
   void sync_in_time(const std::stop_token& stop) {
     std::unique_lock held(mutex);
     while (!stop.stop_requested()) {
-      done.wait(held, stop, [this] { return unsynced != 0; });
+      done.wait(held, stop, [this] { return unsynced != 0 || !queue.empty(); });
       done.wait_for(held, stop, sync_after, [this] { return unsynced >= sync_bytes; });
-      if (stop.stop_requested() || unsynced == 0) continue;
+      if (stop.stop_requested()) return;
       try {
-        sync_now(held);
+        if (!leading && !queue.empty()) lead_or_make_room(held);
+        if (unsynced != 0) sync_now(held);
       } catch (const Error& error) {
-        log::warning(std::string("state: ") + error.what());
+        if (error.code() != Errc::full) log::warning(std::string("state: ") + error.what());
         done.wait_for(held, stop, sync_after, [] { return false; });
       }
     }
@@ -301,12 +303,18 @@ State::Ticket State::stage(std::vector<Change> changes) {
   s.staged += bytes;
   // The vector's storage stays where it is when a Group moves.
   for (const auto& change : s.queue.back().changes) s.latest[change.key] = {ticket, &change.value};
+  if (s.queue.size() == 1) s.done.notify_all();  // who syncs in time counts from here
   return ticket;
 }
 
 void State::commit(Ticket ticket) {
   std::unique_lock held(store_->mutex);
   store_->commit(held, ticket);
+}
+
+void State::commit_staged() {
+  std::unique_lock held(store_->mutex);
+  store_->commit(held, store_->last);
 }
 
 void State::sync() {

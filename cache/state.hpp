@@ -13,7 +13,8 @@
 // cache/state_files.hpp).  What is committed is synced after a few seconds anyway.
 //
 // Any thread may call any member.  commit() and sync() throw Error{full} when
-// the disk is; what was staged stays staged and is tried again by the next call.
+// the disk is; what was staged stays staged and is tried again by the next call,
+// and every few seconds.
 // Locked against a second process: the constructor throws Error{busy}.
 #pragma once
 
@@ -44,6 +45,7 @@ class State {
 
   Ticket stage(std::vector<Change> changes);  // all of one call, or none of it
   void commit(Ticket ticket);
+  void commit_staged();  // all that there is
   void sync();
 
   // As committed or staged: get() sees what stage() has taken.

@@ -9,37 +9,58 @@
 namespace nacre {
 namespace {
 
-std::size_t cut_folder(Batch& batch, const Node& folder, bool open_too) {
-  BatchFolder cut;
-  cut.number = folder.number;
-  cut.base = folder.id;
-  cut.entries.reserve(folder.folder->changes.size());
-  for (const auto& [name, change] : folder.folder->changes) {
-    BatchEntry entry;
-    entry.name = name;
-    entry.removed = change.removed;
-    entry.generation = change.generation;
-    if (!change.removed) {
-      const auto& node = *folder.folder->children.at(name);
-      entry.number = node.number;
-      entry.content = node.content && node.content->dirty() ? node.content : nullptr;
-      // Before the size: a write in between then shows as another version.
-      if (entry.content) entry.version = entry.content->version();
-      entry.dirent = node.dirent();
-      if (node.is_directory()) {
-        if (!node.folder->changes.empty()) entry.folder = cut_folder(batch, node, open_too);
-      } else if (entry.content) {
-        entry.skipped = node.writers > 0 && !open_too;
-        if (!entry.skipped) batch.bytes += entry.dirent.size;
-      } else {
-        entry.attributes_only = true;
-      }
+class Cutter {
+ public:
+  Cutter(Batch& batch, const CutRules& rules) : batch_(batch), rules_(rules) {}
+
+  std::size_t cut(const Node& folder) {
+    BatchFolder cut;
+    cut.number = folder.number;
+    cut.base = folder.id;
+    cut.entries.reserve(folder.folder->changes.size());
+    for (const auto& [name, change] : folder.folder->changes) {
+      BatchEntry entry;
+      entry.name = name;
+      entry.removed = change.removed;
+      entry.generation = change.generation;
+      if (!change.removed) take(entry, *folder.folder->children.at(name), change);
+      cut.entries.push_back(std::move(entry));
     }
-    cut.entries.push_back(std::move(entry));
+    batch_.folders.push_back(std::move(cut));
+    return batch_.folders.size() - 1;
   }
-  batch.folders.push_back(std::move(cut));
-  return batch.folders.size() - 1;
-}
+
+ private:
+  void take(BatchEntry& entry, const Node& node, const Change& change) {
+    entry.number = node.number;
+    entry.dirent = node.dirent();
+    if (node.is_directory()) {
+      if (!node.folder->changes.empty()) entry.folder = cut(node);
+      return;
+    }
+    entry.dirent.size = node.size;
+    const bool dirty = node.content && node.content->dirty();
+    const bool young = !rules_.all && now_ - change.when < rules_.young;
+    // One that was never published and is new may be gone in a moment.
+    if (young && node.id.is_empty()) {
+      entry.skipped = true;
+    } else if (dirty && !rules_.all && (young || waits_for_close(node))) {
+      entry.waits = true;
+    } else if (dirty) {
+      entry.content = true;
+      batch_.saved = std::max(batch_.saved, node.content->save());
+      batch_.bytes += node.current_size();
+    }
+  }
+
+  [[nodiscard]] bool waits_for_close(const Node& node) const {
+    return node.writers > 0 && now_ - node.dirty_at < rules_.open;
+  }
+
+  Batch& batch_;
+  const CutRules& rules_;
+  const std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+};
 
 void count_pending(const Node& folder, std::uint64_t generation, Pending& count) {
   for (const auto& [name, change] : folder.folder->changes) {
@@ -61,16 +82,17 @@ void count_pending(const Node& folder, std::uint64_t generation, Pending& count)
 bool Batch::has_anything_to_send() const {
   return std::ranges::any_of(folders, [](const BatchFolder& folder) {
     return std::ranges::any_of(
-        folder.entries, [](const BatchEntry& entry) { return !entry.skipped && !entry.folder; });
+        folder.entries,
+        [](const BatchEntry& entry) { return !entry.skipped && !entry.waits && !entry.folder; });
   });
 }
 
-Batch cut_batch(Library& library, bool open_too) {
+Batch cut_batch(Library& library, const CutRules& rules) {
   Batch batch;
   batch.library = library.id;
   batch.base = library.base;
   batch.generation = library.generation;
-  cut_folder(batch, *library.top, open_too);
+  Cutter(batch, rules).cut(*library.top);
   return batch;
 }
 
@@ -80,16 +102,29 @@ Pending pending(const Library& library, std::uint64_t generation) {
   return count;
 }
 
+namespace {
+
+// Whether a file that waits stands elsewhere on the server, whose old name may be going: then the
+// published content is published here, and not lost meanwhile.
+bool has_moved(const BatchEntry& entry, const Directory& base) {
+  if (entry.dirent.id.is_empty()) return false;  // it was never there
+  const auto* there = base.find(entry.name);
+  return !there || there->id != entry.dirent.id;
+}
+
+}  // namespace
+
 std::vector<FsObject> build_directories(Batch& batch, Depot& depot) {
   std::vector<FsObject> objects;
   for (auto& folder : batch.folders) {
     std::unordered_map<std::string_view, BatchEntry*> changed;
-    for (auto& entry : folder.entries) {
-      if (entry.folder) entry.dirent.id = batch.folders[*entry.folder].built;
-      if (!entry.skipped) changed[entry.name] = &entry;
-    }
     Directory built;
     const auto base = depot.directory(batch.library, folder.base);
+    for (auto& entry : folder.entries) {
+      if (entry.folder) entry.dirent.id = batch.folders[*entry.folder].built;
+      if (entry.waits && !has_moved(entry, *base)) entry.skipped = true;
+      if (!entry.skipped) changed[entry.name] = &entry;
+    }
     built.entries.reserve(base->entries.size() + changed.size());
     for (const auto& dirent : base->entries) {
       if (!changed.contains(dirent.name)) built.entries.push_back(dirent);
@@ -169,6 +204,7 @@ void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root) {
 }
 
 void apply_published(Tree& tree, Library& library, const Batch& batch, const Commit& commit) {
+  const auto now = std::chrono::steady_clock::now();
   std::vector<Ino> settled;
   for (const auto& cut : batch.folders) {
     auto* folder = tree.find_number(library, cut.number);
@@ -187,19 +223,18 @@ void apply_published(Tree& tree, Library& library, const Batch& batch, const Com
       auto* node = tree.find_number(library, entry.number);
       bool clean = true;
       if (node && !node->is_directory()) {
-        if (entry.content) {
-          std::vector<State::Change> erased;
+        if (entry.content && node->content) {
+          std::vector<State::Change> staged;
           clean =
-              entry.content->published(entry.version, entry.dirent.id, entry.dirent.size, erased);
-          tree.add_staged(std::move(erased));
-          if (clean) node->dirty_since = 0;
+              node->content->published(entry.version, entry.dirent.id, entry.dirent.size, staged);
+          tree.add_staged(std::move(staged));
+          node->dirty_since = clean ? 0 : batch.generation + 1;
+          node->dirty_at = now;
           if (clean && node->opens == 0) node->content.reset();
-        } else {
-          clean = !node->content || !node->content->dirty();
-        }
-        if (clean) {
           node->id = entry.dirent.id;
           node->size = entry.dirent.size;
+        } else {
+          clean = !node->content || !node->content->dirty();
         }
       } else if (node) {
         clean = node->folder->changes.empty();
@@ -210,11 +245,14 @@ void apply_published(Tree& tree, Library& library, const Batch& batch, const Com
       } else if (as_it_was && clean && node && node->parent == folder && node->name == entry.name) {
         tree.drop_change(*folder, entry.name);
         settled.push_back(node->ino);
+      } else if (node) {
+        tree.stage_again(*node);
       }
     }
   }
   tree.set_base(library, commit);
-  if (library.changed()) library.first_change = std::chrono::steady_clock::now();
+  library.generation = std::max(library.generation, batch.generation + 1);
+  if (library.changed()) library.first_change = now;
   for (const auto ino : settled) tree.forget(ino, 0);
 }
 

@@ -5,8 +5,9 @@
 // Changing goes on meanwhile: what changed again since the snapshot stays unsent.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,13 +19,18 @@ struct BatchEntry {
   std::string name;
   bool removed = false;
   bool skipped = false;  // left for a later batch
+  bool content = false;  // a file whose content is sent
+  bool waits = false;    // a file whose content is for a later batch: its name, if it has moved, is not
   std::uint64_t generation = 0;
   NodeNumber number = 0;
-  Dirent dirent;                         // as it will be published
-  bool attributes_only = false;          // of a file: its content was published before
-  std::shared_ptr<FileContent> content;  // of a file with unsent content
-  std::uint64_t version = 0;             // of it
-  std::optional<std::size_t> folder;     // of a directory with changes: its place in Batch::folders
+  Dirent dirent;                      // as it will be published
+  std::uint64_t version = 0;          // of the content
+  std::optional<std::size_t> folder;  // of a directory with changes: its place in Batch::folders
+
+  // A file whose content was published before.
+  [[nodiscard]] bool attributes_only() const noexcept {
+    return !removed && !content && !dirent.is_directory();
+  }
 };
 
 struct BatchFolder {
@@ -39,12 +45,20 @@ struct Batch {
   std::uint64_t generation = 0;      // of the library at the time
   std::vector<BatchFolder> folders;  // children before their parents; the top is last
   std::uint64_t bytes = 0;           // of unsent content, at most
+  State::Ticket saved = 0;           // when it is committed, state has all contents
 
   [[nodiscard]] bool has_anything_to_send() const;
 };
 
-// With the tree's mutex held.  Files open for writing are left out unless `open_too`.
-Batch cut_batch(Library& library, bool open_too);
+// What is left for later.
+struct CutRules {
+  bool all = false;                 // nothing
+  std::chrono::milliseconds young;  // files made or changed since: the temporary ones go again
+  std::chrono::milliseconds open;   // files open for writing, unless they are unsent for so long
+};
+
+// With the tree's mutex held.  Stages contents that are only in memory.
+Batch cut_batch(Library& library, const CutRules& rules);
 
 // Without the mutex, after the files' contents have their ids: builds the
 // directories, from the bottom up.  Returns the objects to send; the new root is
@@ -67,7 +81,8 @@ struct Pending {
 // With the tree's mutex held: what was changed up to `generation` and is not sent.
 Pending pending(const Library& library, std::uint64_t generation);
 
-// With the tree's mutex held: `commit`, made of this batch, is published.
+// With the tree's mutex held: `commit`, made of this batch, is published.  What was changed
+// since the cut stays unsent.
 void apply_published(Tree& tree, Library& library, const Batch& batch, const Commit& commit);
 
 }  // namespace nacre

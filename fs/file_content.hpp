@@ -20,6 +20,7 @@
 #include "fs/depot.hpp"
 #include "fs/file_reader.hpp"
 #include "fs/key_holder.hpp"
+#include "fs/overlay.hpp"
 #include "fs/records.hpp"
 
 namespace nacre {
@@ -30,12 +31,11 @@ struct ContentStore {
   State& state;
   std::uint64_t buffer_limit;  // bytes of unsaved extents in memory
   std::atomic<std::uint64_t> buffered = 0;
+  std::atomic<std::uint64_t> next_version = 1;  // each names the bytes of one file at one moment
 };
 
 class FileContent {
  public:
-  static constexpr std::uint32_t extent_size = 128U << 10U;
-
   // A clean file.
   FileContent(ContentStore& store, const LibraryId& library, std::shared_ptr<KeyHolder> key,
               const ObjectId& id, std::uint64_t size);
@@ -46,7 +46,7 @@ class FileContent {
   ~FileContent();
 
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-  // Counts changes; 0 has never changed since it was published.
+  // Changes with every change; 0: as it was published.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
   [[nodiscard]] bool dirty() const noexcept { return version_ != 0; }
 
@@ -56,45 +56,48 @@ class FileContent {
   // Fills `out`; shorter only at the end.  May wait for the remote.
   std::size_t read(std::uint64_t offset, MutableByteView out);
 
-  // May bring extents to state (Error{full}); the bytes are then kept in memory.
+  // Brings extents to state first where memory is short; throws Error{full}, with nothing
+  // changed, where that has no room.
   void write(std::uint64_t offset, ByteView bytes);
   void truncate(std::uint64_t size);
   void zero(std::uint64_t offset, std::uint64_t length);  // within the size
 
   // Stages what is only in memory; commit the ticket to be safe from kill -9.
   State::Ticket save();
-  // Stages the removal of everything that state has of it.
-  State::Ticket erase();
+  // The removal of everything that state has of it, to be staged by the caller.
+  [[nodiscard]] std::vector<State::Change> erase();
 
-  // The remote has `id` with `size` bytes, made from `version`.  True: nothing
-  // changed since, the file is clean now and `erased` holds what state may forget.
+  // The remote has `id` with `size` bytes, made from `version`; `staged` takes what state has to
+  // know.  True: nothing changed since, the file is clean now.  Else what was changed since lies
+  // over the published file from now on.
   bool published(std::uint64_t version, const ObjectId& id, std::uint64_t size,
-                 std::vector<State::Change>& erased);
+                 std::vector<State::Change>& staged);
   // A clean file was changed by somebody else.
   void replace(const ObjectId& id, std::uint64_t size);
   // The library was locked: forget what was read with its key.
   void drop_reader();
 
  private:
-  using Ranges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // begin, end
   struct Extent {
-    Ranges valid;          // known when in memory
-    Bytes data;            // extent_size bytes when in memory, else empty
-    bool saved = false;    // state has a version of it
-    bool unsaved = false;  // memory is newer than state
+    Overlay::Ranges valid;      // known when in memory
+    Bytes data;                 // extent_size bytes when in memory, else empty
+    std::uint64_t version = 0;  // of its last change
+    bool saved = false;         // state has a version of it
+    bool unsaved = false;       // memory is newer than state
   };
-  struct Gap {
-    std::uint64_t offset;
-    std::size_t at, length;  // in the caller's buffer
-  };
+  using Extents = std::map<std::uint64_t, Extent>;
 
   void load(std::uint64_t index, Extent& extent);
   void unload(Extent& extent);
-  void changed() { ++version_; }
-  std::vector<State::Change> take_unsaved();
-  void spill_if_needed();
+  void make_room();
+  std::vector<State::Change> take_unsaved(std::size_t most);
+  State::Change take(std::uint64_t index, Extent& extent);
+  void forget(std::uint64_t index, Extent& extent, std::vector<State::Change>& staged);
+  void changed() { version_ = store_.next_version++; }
+  void make_clean(const ObjectId& id, std::uint64_t size);
+  [[nodiscard]] std::uint64_t least_size_since(std::uint64_t version) const;
   std::shared_ptr<FileReader> reader();
-  FileRecord record() const;
+  State::Change record();
 
   ContentStore& store_;
   const LibraryId library_;
@@ -105,8 +108,14 @@ class FileContent {
   ObjectId base_;
   std::uint64_t base_size_, base_limit_;
   std::atomic<std::uint64_t> size_, version_ = 0;
-  bool recorded_ = false;  // state has a file record
-  std::map<std::uint64_t, Extent> extents_;
+  std::uint64_t saved_size_ = 0, saved_version_ = 0;  // as state has them
+  bool recorded_ = false;                             // state has a file record
+  bool partial_ = false;                              // and more than saved_version_ says
+  State::Ticket ticket_ = 0;                          // of the last that was staged
+  Extents extents_;
+  // Where it was made shorter: version and size, both ascending.  A later, shorter one has
+  // replaced those before it.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> cuts_;
   std::shared_ptr<FileReader> reader_;
 };
 

@@ -10,6 +10,8 @@
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/log.hpp"
+#include "fs/content_view.hpp"
+#include "fs/patience.hpp"
 #include "fs/uploader.hpp"
 
 namespace nacre {
@@ -19,35 +21,22 @@ using namespace std::chrono_literals;
 
 constexpr auto longest_quiet_factor = 15;  // a library that is never quiet is sent after so many
 constexpr auto shortest_retry = 1s, longest_retry = 60s;
-
-// A file as it was when the batch was cut.
-class ContentSource final : public PlainSource {
- public:
-  ContentSource(FileContent& content, std::uint64_t size) : content_(content), size_(size) {}
-
-  [[nodiscard]] std::uint64_t size() const override { return size_; }
-
-  void read(std::uint64_t offset, MutableByteView out) override {
-    // Shortened meanwhile: its version has changed too, so the result is not used.
-    const auto got = content_.read(offset, out);
-    std::ranges::fill(out.subspan(got), std::uint8_t{0});
-  }
-
- private:
-  FileContent& content_;
-  std::uint64_t size_;
-};
+constexpr auto look_up = 200ms;  // how often who waits looks whether its caller still does
 
 // What will not get better by itself soon.
 bool is_parked(Errc code) {
   return code == Errc::read_only || code == Errc::quota || code == Errc::denied ||
-         code == Errc::locked || code == Errc::gone || code == Errc::corrupt;
+         code == Errc::locked || code == Errc::gone || code == Errc::corrupt ||
+         code == Errc::rolled_back;
 }
 
 }  // namespace
 
 LibrarySync::LibrarySync(SyncContext& context, Library& library)
-    : context_(context), library_(library) {}
+    : context_(context), library_(library) {
+  if (const auto bytes = context_.state.get(record_key::intent(library_.id)))
+    intent_ = decode_intent(library_.id, *bytes);
+}
 
 LibrarySync::~LibrarySync() {
   const std::lock_guard lock(thread_mutex_);
@@ -88,6 +77,15 @@ void LibrarySync::head_seen(const ObjectId& head) {
 
 void LibrarySync::send_now() { wake(true); }
 
+void LibrarySync::accept_rollback() {
+  {
+    const std::lock_guard lock(mutex_);
+    rollback_accepted_ = true;
+    head_moved_ = true;
+  }
+  wake(true);
+}
+
 void LibrarySync::wait_sent(Clock::time_point deadline) {
   std::uint64_t target = 0;
   {
@@ -108,7 +106,12 @@ void LibrarySync::wait_sent(Clock::time_point deadline) {
     }
     if (!sent) send_now();
     std::unique_lock lock(mutex_);
-    const bool ended = changed_.wait_until(lock, deadline, [&] { return rounds_ > before; });
+    bool ended = false;
+    while (!ended && Clock::now() < deadline) {
+      patience::about_to_wait();
+      ended = changed_.wait_until(lock, std::min(deadline, Clock::now() + look_up),
+                                  [&] { return rounds_ > before; });
+    }
     if (!error_.empty() && (!ended || is_parked(code_))) throw Error(code_, error_);
     if (!ended) throw Error(Errc::interrupted, library_.name + ": not sent in time; it goes on");
     if (error_.empty()) continue;
@@ -201,13 +204,13 @@ void LibrarySync::note_failure(const Error& error) {
 }
 
 void LibrarySync::work() {
-  bool moved = false, open_too = false;
+  bool moved = false, all = false;
   {
     const std::lock_guard lock(mutex_);
     moved = std::exchange(head_moved_, false);
-    open_too = std::exchange(send_now_, false);
+    all = std::exchange(send_now_, false);
   }
-  bool due = open_too;
+  bool due = all;
   {
     const std::lock_guard lock(context_.mutex);
     if (!library_.ready) return;
@@ -221,8 +224,9 @@ void LibrarySync::work() {
       const std::lock_guard lock(mutex_);
       sending_ = true;
     }
-    push(open_too);
+    push(all);
   } else if (moved) {
+    settle_intent();
     pull_newest();
   }
 }
@@ -264,24 +268,74 @@ void LibrarySync::make_ready() {
 
 // The id that an unsent file's content has, and of which version of it.
 ObjectId LibrarySync::id_of(NodeNumber number, std::uint64_t& version) {
-  std::shared_ptr<FileContent> content;
+  State::Ticket ticket = 0;
   {
     const std::lock_guard lock(context_.mutex);
     const auto* node = context_.tree.find_number(library_, number);
-    if (node) content = node->content;
+    if (!node || !node->content) return {};
+    ticket = node->content->save();
   }
-  if (!content) return {};
-  version = content->version();
-  ContentSource source(*content, content->size());
+  context_.state.commit(ticket);
+  auto view = ContentView::open(context_.depot, context_.state.snapshot(), library_.id,
+                                library_.keys, number);
+  if (!view) return {};  // written just now: asked for again
+  version = view->version();
   Uploader uploader(context_.depot, library_.id, library_.keys->get());
-  const auto object = uploader.add(source);
+  const auto object = uploader.add(*view);
   uploader.finish();
   return object.id;
+}
+
+// Whether `head` builds on what we have seen: a server that was put back to an older state must
+// not take with it what came after, before somebody has looked.
+void LibrarySync::check_forward(const Commit& head) {
+  constexpr std::size_t farthest = 200;
+  const auto& base = library_.base;
+  {
+    const std::lock_guard lock(mutex_);
+    if (rollback_accepted_) return;
+  }
+  auto& remote = context_.depot.remote();
+  std::deque<Commit> next = {head};
+  std::unordered_set<ObjectId> seen;
+  bool whole = true;  // all of its history was looked at
+  while (!next.empty() && whole) {
+    const auto commit = std::move(next.front());
+    next.pop_front();
+    for (const auto& parent : {commit.parent, commit.second_parent}) {
+      if (!parent || !seen.insert(*parent).second) continue;
+      if (*parent == base.id) return;
+      try {
+        if (seen.size() > farthest)
+          whole = false;
+        else
+          next.push_back(remote.commit(library_.id, *parent));
+      } catch (const Error& error) {
+        if (error.code() != Errc::not_found) throw;
+        whole = false;  // servers forget old commits
+      }
+    }
+  }
+  if (!whole) {
+    if (head.ctime >= base.ctime) return;
+    try {
+      remote.commit(library_.id, base.id);
+      return;
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found) throw;
+    }
+  }
+  throw Error(Errc::rolled_back,
+              library_.name +
+                  ": the server has gone back to an older state of this library (was it restored "
+                  "from a backup?); nothing is sent or taken over, what is here can still be read; "
+                  "copy what you miss, then `nacre sync --accept-rollback`");
 }
 
 void LibrarySync::pull(const ObjectId& head) {
   const auto commit = context_.depot.remote().commit(library_.id, head);
   check_same_library(commit);
+  check_forward(commit);
   KnownIds known;
   for (int round = 0;; ++round) {
     RebaseNeeds needs;
@@ -306,6 +360,7 @@ void LibrarySync::pull(const ObjectId& head) {
       if (context_.kernel) notices.tell(*context_.kernel);
       const std::lock_guard lock(mutex_);
       conflicts_ += conflicts;
+      rollback_accepted_ = false;
       return;
     }
     if (round > 50) throw Error(Errc::busy, library_.name + ": changes faster than it can be read");
@@ -318,18 +373,25 @@ void LibrarySync::pull(const ObjectId& head) {
   }
 }
 
-// Cuts and sends the batch's contents; what changes meanwhile is left out.
+// Sends the batch's contents, as a snapshot of state has them: what is written meanwhile is
+// another version, for a later batch.
 void LibrarySync::fill_batch(Batch& batch, std::vector<FsObject>& objects) {
+  context_.state.commit(batch.saved);
+  const auto snapshot = context_.state.snapshot();
   Uploader uploader(context_.depot, library_.id, library_.keys->get());
   for (auto& folder : batch.folders) {
     for (auto& entry : folder.entries) {
-      if (!entry.content || entry.skipped) continue;
-      ContentSource source(*entry.content, entry.dirent.size);
-      auto object = uploader.add(source);
-      if (entry.content->version() != entry.version) {
-        entry.skipped = true;
+      if (!entry.content) continue;
+      auto view = ContentView::open(context_.depot, snapshot, library_.id, library_.keys,
+                                    entry.number);
+      if (!view) {  // removed, or written again, just now
+        entry.content = false;
+        entry.waits = true;
         continue;
       }
+      auto object = uploader.add(*view);
+      entry.version = view->version();
+      entry.dirent.size = view->size();
       entry.dirent.id = object.id;
       if (!object.id.is_empty()) objects.push_back(std::move(object));
     }
@@ -354,76 +416,107 @@ bool LibrarySync::contains(const ObjectId& head, const ObjectId& commit) {
   return false;
 }
 
-void LibrarySync::push(bool open_too) {
-  auto& remote = context_.depot.remote();
+void LibrarySync::push(bool all) {
+  settle_intent();
   pull_newest();
   failpoint("push.pulled");
 
   Batch batch;
   {
     const std::lock_guard lock(context_.mutex);
-    batch = cut_batch(library_, open_too);
+    batch = cut_batch(library_, {all, context_.quiet, context_.open_limit});
   }
   if (!batch.has_anything_to_send()) {
-    // Only files that are open: look again in a while.
+    // Only files that are open or just made: look again in a while.
     const std::lock_guard lock(context_.mutex);
     library_.first_change = library_.last_change = Clock::now();
     return;
   }
-  remote.check_upload(library_.id, static_cast<std::int64_t>(batch.bytes));
-  std::vector<FsObject> objects;
+  context_.depot.remote().check_upload(library_.id, static_cast<std::int64_t>(batch.bytes));
   failpoint("push.cut");
+  std::vector<FsObject> objects;
   fill_batch(batch, objects);
   failpoint("push.blocks");
-  auto directories = build_directories(batch, context_.depot);
-  std::ranges::move(directories, std::back_inserter(objects));
+  std::ranges::move(build_directories(batch, context_.depot), std::back_inserter(objects));
+  publish(std::move(batch), std::move(objects));
+}
 
-  const auto& root = batch.folders.back().built;
-  auto commit = batch.base;
+void LibrarySync::publish(Batch batch, std::vector<FsObject> objects) {
+  auto& remote = context_.depot.remote();
+  const auto root = batch.folders.back().built;
+  if (root == batch.base.root) {  // what was changed was changed back
+    const auto base = batch.base;
+    intent_ = Intent{base, std::move(batch)};
+    finish_intent(base.id);
+    return;
+  }
+  // Later than its parent, so that no two commits share an id.
+  const auto ctime = std::max<std::int64_t>(std::time(nullptr), batch.base.ctime + 1);
+  const auto commit =
+      next_commit(batch.base, root, remote.user(), context_.client, describe(batch), ctime);
+  remote.put_commit(commit);
+  failpoint("push.commit");
+  std::vector<ObjectId> ids;
+  for (const auto& object : objects) ids.push_back(object.id);
+  const auto lacking = remote.missing_objects(library_.id, ids);
+  const std::unordered_set<ObjectId> wanted(lacking.begin(), lacking.end());
+  for (const auto& object : objects) context_.depot.remember(library_.id, object);
+  std::erase_if(objects, [&](const FsObject& object) { return !wanted.contains(object.id); });
+  remote.put_objects(library_.id, objects);
+  failpoint("push.objects");
+
+  intent_ = Intent{commit, std::move(batch)};
+  context_.state.commit(
+      context_.state.stage({{record_key::intent(library_.id), encode(*intent_)}}));
+  failpoint("push.intent");
+  const auto head = remote.publish(library_.id, commit.id);
+  failpoint("push.published");
+  if (!contains(head, commit.id))
+    throw Error(Errc::busy, library_.name +
+                                ": the server took a commit and does not have it; "
+                                "it is sent again");
+  finish_intent(head);
+}
+
+// What became of a batch whose answer never came: it is the server's, or it never was.
+void LibrarySync::settle_intent() {
+  if (!intent_) return;
+  const auto head = context_.depot.remote().head(library_.id);
+  if (contains(head, intent_->commit.id)) {
+    finish_intent(head);
+    return;
+  }
+  intent_.reset();
+  context_.state.commit(context_.state.stage({{record_key::intent(library_.id), std::nullopt}}));
+}
+
+// The server has the batch; `head` is its commit, or a merge that contains it.
+void LibrarySync::finish_intent(const ObjectId& head) {
+  auto& [commit, batch] = *intent_;
+  const bool merged = head != commit.id;
   std::unordered_map<NodeNumber, std::uint32_t> lost_modes;
-  std::optional<ObjectId> merged;
-  if (root != batch.base.root) {
-    // Later than its parent, so that no two commits share an id.
-    const auto ctime = std::max<std::int64_t>(std::time(nullptr), batch.base.ctime + 1);
-    commit = next_commit(batch.base, root, remote.user(), context_.client, describe(batch), ctime);
-    remote.put_commit(commit);
-    failpoint("push.commit");
-    std::vector<ObjectId> ids;
-    for (const auto& object : objects) ids.push_back(object.id);
-    const auto lacking = remote.missing_objects(library_.id, ids);
-    const std::unordered_set<ObjectId> wanted(lacking.begin(), lacking.end());
-    for (const auto& object : objects) context_.depot.remember(library_.id, object);
-    std::erase_if(objects, [&](const FsObject& object) { return !wanted.contains(object.id); });
-    remote.put_objects(library_.id, objects);
-    failpoint("push.objects");
-
-    const auto head = remote.publish(library_.id, commit.id);
-    failpoint("push.published");
-    if (head != commit.id) {
-      if (!contains(head, commit.id))
-        throw Error(Errc::busy, library_.name +
-                                    ": the server took a commit and does not have it; "
-                                    "it is sent again");
-      skip_what_is_missing(batch, context_.depot, remote.commit(library_.id, head).root);
-      for (const auto& folder : batch.folders) {
-        for (const auto& entry : folder.entries) {
-          if (entry.skipped && entry.attributes_only) lost_modes[entry.number] = entry.dirent.mode;
-        }
+  if (merged) {
+    skip_what_is_missing(batch, context_.depot,
+                         context_.depot.remote().commit(library_.id, head).root);
+    for (const auto& folder : batch.folders) {
+      for (const auto& entry : folder.entries) {
+        if (entry.skipped && entry.attributes_only()) lost_modes[entry.number] = entry.dirent.mode;
       }
-      merged = head;
     }
   }
   State::Ticket ticket = 0;
   {
     const std::lock_guard lock(context_.mutex);
     apply_published(context_.tree, library_, batch, commit);
+    context_.tree.add_staged({{record_key::intent(library_.id), std::nullopt}});
     ticket = context_.tree.stage();
   }
+  intent_.reset();
   context_.state.commit(ticket);
   failpoint("push.applied");
   if (!merged) return;
 
-  pull(*merged);
+  pull(head);
   // A merge by the server looks at contents only: an exec bit of ours may be gone.
   {
     const std::lock_guard lock(context_.mutex);

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "fs/batch.hpp"
+#include "fs/intent.hpp"
 #include "fs/rebase.hpp"
 #include "fs/tree.hpp"
 
@@ -31,6 +32,7 @@ struct SyncContext {
   Kernel* kernel = nullptr;  // set by Filesystem::start()
   ObjectId client;           // creator of our commits
   std::chrono::milliseconds quiet;
+  std::chrono::milliseconds open_limit;  // a file that is not closed is sent after so long
 };
 
 struct SyncStatus {
@@ -58,8 +60,11 @@ class LibrarySync {
 
   // Sends what there is now, also of files that are open.
   void send_now();
+  // The person wants the server's older state after all: what it has lost goes here too.
+  void accept_rollback();
   // Returns when the server has confirmed all that was changed before the call, and
-  // the mount shows the head that was seen last; else throws Error: why not.
+  // the mount shows the head that was seen last; else throws Error: why not.  A request
+  // that is given up (fs/patience.hpp) stops waiting.
   void wait_sent(std::chrono::steady_clock::time_point deadline);
 
   SyncStatus status();
@@ -73,8 +78,12 @@ class LibrarySync {
   void work();
   void pull_newest();
   void pull(const ObjectId& head);
-  void push(bool open_too);
+  void check_forward(const Commit& head);
+  void push(bool all);
   void fill_batch(Batch& batch, std::vector<FsObject>& objects);
+  void publish(Batch batch, std::vector<FsObject> objects);
+  void settle_intent();
+  void finish_intent(const ObjectId& head);
   ObjectId id_of(NodeNumber number, std::uint64_t& version);
   bool contains(const ObjectId& head, const ObjectId& commit);
   void check_same_library(const Commit& commit) const;
@@ -96,7 +105,9 @@ class LibrarySync {
   unsigned failures_ = 0;
   Clock::time_point retry_at_{};
   std::size_t conflicts_ = 0;
+  bool rollback_accepted_ = false;
 
+  std::optional<Intent> intent_;     // the thread's own
   std::atomic<bool> armed_ = false;  // the thread knows that there are changes
   std::mutex thread_mutex_;
   std::jthread thread_;  // last: ends first

@@ -35,6 +35,8 @@ struct MountPlan {
   std::uint64_t write_buffer = std::uint64_t{64} << 20U;  // bytes of unsent data in memory
   int poll_seconds = 30;                                  // how often heads are asked for
   int quiet_milliseconds = 2000;               // a library without changes for so long is sent
+  int open_limit_seconds = 300;                // a file that is not closed is sent after so long
+  bool fsync_remote = false;                   // fsync(2) waits for the server
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };

@@ -19,6 +19,7 @@ namespace nacre {
 namespace {
 
 constexpr std::size_t copy_piece = std::size_t{1} << 20U;
+constexpr std::chrono::minutes longest_fsync{10};  // where it waits for the server
 
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -49,6 +50,7 @@ Attr MountedFilesystem::lookup(Ino parent, std::string_view name) {
 void MountedFilesystem::forget(Ino ino, std::uint64_t lookups) noexcept {
   const std::lock_guard lock(mutex_);
   tree_.forget(ino, lookups);
+  tree_.stage();  // an unlinked file may have gone with it
 }
 
 Attr MountedFilesystem::getattr(Ino ino) {
@@ -101,6 +103,7 @@ Opened MountedFilesystem::open(Ino ino, int flags) {
 }
 
 Opened MountedFilesystem::create(Ino parent, std::string_view name, mode_t mode, int flags) {
+  state_.check_room();
   auto file = std::make_shared<OpenFile>();
   file->writer = writes(flags);
   return change_tree([&](Tree& tree) {
@@ -159,6 +162,13 @@ void MountedFilesystem::flush(const Handle& file) {
 void MountedFilesystem::fsync(const Handle& file) {
   save(*file);
   state_.sync();
+  if (!plan_.fsync_remote || !file->content->dirty()) return;
+  LibrarySync* sync = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    sync = syncs_.at(file->node->library->id).get();
+  }
+  sync->wait_sent(std::chrono::steady_clock::now() + longest_fsync);
 }
 
 void MountedFilesystem::fsync_directory(Ino) { state_.sync(); }
@@ -167,6 +177,7 @@ void MountedFilesystem::release(const Handle& file) noexcept {
   const std::lock_guard lock(mutex_);
   if (file->writer) file->node->library->last_change = std::chrono::steady_clock::now();
   tree_.closed(*file->node, file->writer);
+  tree_.stage();
 }
 
 void MountedFilesystem::fallocate(const Handle& file, int mode, std::uint64_t offset,
@@ -239,6 +250,7 @@ std::size_t MountedFilesystem::copy_range(const Handle& from, std::uint64_t from
 }
 
 Attr MountedFilesystem::mkdir(Ino parent, std::string_view name, mode_t) {
+  state_.check_room();
   return change_tree([&](Tree& tree) {
     auto& node = tree.create_folder(tree.node(parent), name);
     return std::pair(node.library, tree.counted(node));
@@ -265,6 +277,7 @@ void MountedFilesystem::rename(Ino parent, std::string_view name, Ino new_parent
                                std::string_view new_name, unsigned flags) {
   if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
     throw Error(Errc::invalid, "rename: a flag that is not known here");
+  state_.check_room();
   change_tree([&](Tree& tree) {
     auto& folder = tree.node(parent);
     tree.rename(folder, name, tree.node(new_parent), new_name, flags);

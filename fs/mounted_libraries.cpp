@@ -44,7 +44,8 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                state_,
                nullptr,
                plan_.client,
-               std::chrono::milliseconds(plan_.quiet_milliseconds)} {
+               std::chrono::milliseconds(plan_.quiet_milliseconds),
+               std::chrono::seconds(plan_.open_limit_seconds)} {
   auto infos = remote_->libraries();
   std::erase_if(infos, [&](const LibraryInfo& info) { return !wanted(info); });
   for (const auto& name : plan_.libraries) {

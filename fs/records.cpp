@@ -1,71 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/records.hpp"
 
-#include <algorithm>
-#include <concepts>
-#include <string_view>
-#include <utility>
-
 #include "base/error.hpp"
+#include "fs/record_bytes.hpp"
 
 namespace nacre {
 namespace {
-
-class Writer {
- public:
-  template <std::unsigned_integral T>
-  Writer& number(T value) {
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-      bytes_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
-    return *this;
-  }
-  Writer& raw(ByteView bytes) {
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    return *this;
-  }
-  Writer& text(std::string_view text) { return blob(as_bytes(text)); }
-  Writer& blob(ByteView bytes) {
-    return number(static_cast<std::uint32_t>(bytes.size())).raw(bytes);
-  }
-  Bytes take() { return std::move(bytes_); }
-
- private:
-  Bytes bytes_;
-};
-
-class Reader {
- public:
-  explicit Reader(ByteView bytes) : rest_(bytes) {}
-
-  template <std::unsigned_integral T>
-  T number() {
-    const auto bytes = raw(sizeof(T));
-    T value = 0;
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-      value = static_cast<T>(value | (static_cast<T>(bytes[i]) << (8 * i)));
-    return value;
-  }
-  ByteView raw(std::size_t size) {
-    if (size > rest_.size()) throw Error(Errc::corrupt, "state: a record ends too early");
-    const auto taken = rest_.first(size);
-    rest_ = rest_.subspan(size);
-    return taken;
-  }
-  ByteView blob() { return raw(number<std::uint32_t>()); }
-  std::string text() { return std::string(as_text(blob())); }
-  ObjectId id() {
-    ObjectId id;
-    std::ranges::copy(raw(id.bytes.size()), id.bytes.begin());
-    return id;
-  }
-  void finish() const {
-    if (!rest_.empty()) throw Error(Errc::corrupt, "state: a record has too many bytes");
-  }
-  [[nodiscard]] ByteView rest() const { return rest_; }
-
- private:
-  ByteView rest_;
-};
 
 Bytes key(const LibraryId& library, char kind) {
   const auto text = library.text();
@@ -96,6 +36,13 @@ Bytes base(const LibraryId& library) { return key(library, 'b'); }
 Bytes entries(const LibraryId& library) { return key(library, 'e'); }
 Bytes files(const LibraryId& library) { return key(library, 'f'); }
 Bytes extents(const LibraryId& library) { return key(library, 'x'); }
+Bytes intent(const LibraryId& library) { return key(library, 'i'); }
+
+Bytes extents_of(const LibraryId& library, NodeNumber node) {
+  auto bytes = extents(library);
+  append_number(bytes, node);
+  return bytes;
+}
 
 Bytes entry(const LibraryId& library, NodeNumber folder, const std::array<std::uint8_t, 16>& tag) {
   auto bytes = entries(library);
@@ -111,8 +58,7 @@ Bytes file(const LibraryId& library, NodeNumber node) {
 }
 
 Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index) {
-  auto bytes = extents(library);
-  append_number(bytes, node);
+  auto bytes = extents_of(library, node);
   append_number(bytes, index);
   return bytes;
 }
@@ -123,11 +69,11 @@ std::uint64_t index_in(ByteView key) { return number_at(key, numbers_at + 8); }
 }  // namespace record_key
 
 Bytes encode_base(const Commit& commit) {
-  return Writer().raw(commit.id.bytes).blob(write_commit(commit)).take();
+  return RecordWriter().raw(commit.id.bytes).blob(write_commit(commit)).take();
 }
 
 Commit decode_base(ByteView bytes) {
-  Reader in(bytes);
+  RecordReader in(bytes);
   const auto id = in.id();
   auto commit = read_commit(id, in.blob());
   in.finish();
@@ -136,10 +82,11 @@ Commit decode_base(ByteView bytes) {
 
 Bytes encode(const EntryRecord& record) {
   const auto& dirent = record.dirent;
-  return Writer()
+  return RecordWriter()
       .text(record.name)
       .number(static_cast<std::uint8_t>(record.removed))
       .number(record.node)
+      .number(record.generation)
       .raw(dirent.id.bytes)
       .number(dirent.mode)
       .number(static_cast<std::uint64_t>(dirent.mtime))
@@ -149,11 +96,12 @@ Bytes encode(const EntryRecord& record) {
 }
 
 EntryRecord decode_entry(ByteView bytes) {
-  Reader in(bytes);
+  RecordReader in(bytes);
   EntryRecord record;
   record.name = in.text();
   record.removed = in.number<std::uint8_t>() != 0;
   record.node = in.number<std::uint64_t>();
+  record.generation = in.number<std::uint64_t>();
   auto& dirent = record.dirent;
   dirent.name = record.name;
   dirent.id = in.id();
@@ -166,34 +114,38 @@ EntryRecord decode_entry(ByteView bytes) {
 }
 
 Bytes encode(const FileRecord& record) {
-  return Writer()
+  return RecordWriter()
       .raw(record.base.bytes)
       .number(record.base_size)
       .number(record.base_limit)
       .number(record.size)
+      .number(record.version)
+      .number(static_cast<std::uint8_t>(record.partial))
       .take();
 }
 
 FileRecord decode_file(ByteView bytes) {
-  Reader in(bytes);
+  RecordReader in(bytes);
   FileRecord record;
   record.base = in.id();
   record.base_size = in.number<std::uint64_t>();
   record.base_limit = in.number<std::uint64_t>();
   record.size = in.number<std::uint64_t>();
+  record.version = in.number<std::uint64_t>();
+  record.partial = in.number<std::uint8_t>() != 0;
   in.finish();
   return record;
 }
 
 Bytes encode(const ExtentRecord& record) {
-  Writer out;
+  RecordWriter out;
   out.number(static_cast<std::uint32_t>(record.valid.size()));
   for (const auto& [begin, end] : record.valid) out.number(begin).number(end);
   return out.raw(record.data).take();
 }
 
 ExtentRecord decode_extent(ByteView bytes) {
-  Reader in(bytes);
+  RecordReader in(bytes);
   ExtentRecord record;
   const auto count = in.number<std::uint32_t>();
   std::uint64_t total = 0;
@@ -201,7 +153,8 @@ ExtentRecord decode_extent(ByteView bytes) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto begin = in.number<std::uint32_t>();
     const auto end = in.number<std::uint32_t>();
-    if (begin >= end || begin < last) throw Error(Errc::corrupt, "state: an extent overlaps");
+    if (begin >= end || begin < last || end > extent_size)
+      throw Error(Errc::corrupt, "state: an extent overlaps, or is too long");
     record.valid.emplace_back(begin, end);
     total += end - begin;
     last = end;

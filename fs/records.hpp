@@ -8,6 +8,7 @@
 //   <library> 'e' <folder> <tag>     one changed name of a folder
 //   <library> 'f' <node>             a file whose content changed
 //   <library> 'x' <node> <index>     one extent of it
+//   <library> 'i'                    the batch that is being published (fs/intent.hpp)
 //
 // Folders and files are numbered by node, 1 is the library's top.  Pure functions;
 // decoders throw Error{corrupt}.
@@ -27,6 +28,7 @@ namespace nacre {
 
 using NodeNumber = std::uint64_t;
 inline constexpr NodeNumber top_number = 1;
+inline constexpr std::uint32_t extent_size = 128U << 10U;  // bytes of a file that are kept as one
 
 namespace record_key {
 Bytes base(const LibraryId& library);
@@ -35,6 +37,8 @@ Bytes entry(const LibraryId& library, NodeNumber folder, const std::array<std::u
 Bytes files(const LibraryId& library);  // prefix of all
 Bytes file(const LibraryId& library, NodeNumber node);
 Bytes extents(const LibraryId& library);  // prefix of all
+Bytes extents_of(const LibraryId& library, NodeNumber node);  // prefix of all of a file
+Bytes intent(const LibraryId& library);
 Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index);
 NodeNumber number_in(ByteView key);    // of entry (the folder), file and extent keys
 std::uint64_t index_in(ByteView key);  // of extent keys
@@ -43,8 +47,9 @@ std::uint64_t index_in(ByteView key);  // of extent keys
 struct EntryRecord {
   std::string name;
   bool removed = false;
-  NodeNumber node = 0;  // 0 when removed
-  Dirent dirent;        // as the name stands here; id is what it was published as
+  NodeNumber node = 0;           // 0 when removed
+  std::uint64_t generation = 0;  // of the library, when it was changed
+  Dirent dirent;                 // as the name stands here; id and size are what was published
 };
 
 struct FileRecord {
@@ -52,6 +57,8 @@ struct FileRecord {
   std::uint64_t base_size = 0;
   std::uint64_t base_limit = 0;  // bytes of it that still show
   std::uint64_t size = 0;
+  std::uint64_t version = 0;  // of the content; no two contents of a mount share one
+  bool partial = false;       // some of what was written after `version` is here as well
 };
 
 struct ExtentRecord {

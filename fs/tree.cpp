@@ -257,7 +257,6 @@ void Tree::closed(Node& file, bool writer) noexcept {
   --file.opens;
   if (writer) --file.writers;
   if (file.opens == 0 && file.content && !file.content->dirty() && file.parent) {
-    file.size = file.content->size();
     file.content.reset();
   }
   release_if_unused(file);
@@ -274,7 +273,7 @@ void Tree::release_if_unused(Node& start) noexcept {
     if (parent && parent->folder->changes.contains(node->name)) return;
     if (!parent && node->content) {
       try {
-        node->content->erase();  // an unlinked file: nobody can reach it any more
+        add_staged(node->content->erase());  // unlinked: nobody can reach it any more
       } catch (const std::exception&) {
         // Out of memory: what is left in state is dropped at the next start.
       }

@@ -47,6 +47,7 @@ struct NeedLibrary {
 struct Change {
   bool removed = false;          // else a child of this name is in memory
   std::uint64_t generation = 0;  // Library::generation at the time
+  std::chrono::steady_clock::time_point when = {};
 };
 
 struct Folder {
@@ -85,12 +86,13 @@ struct Node {
   std::uint32_t writers = 0;  // of them, for writing
   NodeNumber number = 0;      // in state; 0: none yet
 
-  ObjectId id;  // published content (of a folder: under its changes)
+  ObjectId id;  // as it was published (a folder: under its changes)
   std::uint32_t mode = mode_file;
   std::int64_t mtime = 0;
-  std::uint64_t size = 0;  // of a file without `content`
+  std::uint64_t size = 0;  // of a file, as it was published
   std::string modifier;
   std::uint64_t dirty_since = 0;  // generation of the first unsent write; 0: none
+  std::chrono::steady_clock::time_point dirty_at = {};  // when that was
 
   std::unique_ptr<Folder> folder;        // of a directory
   std::shared_ptr<FileContent> content;  // of a file that was opened or changed

@@ -45,10 +45,12 @@ void Tree::stage_entry(Node& folder, const std::string& name) {
   EntryRecord record;
   record.name = name;
   record.removed = change->second.removed;
+  record.generation = change->second.generation;
   if (!record.removed) {
     const auto& node = *own.children.at(name);
     record.node = node.number;
     record.dirent = node.dirent();
+    record.dirent.size = node.size;  // of what is published: state has the rest by itself
   }
   staged_.push_back({key, encode(record)});
 }
@@ -68,13 +70,14 @@ void Tree::set_change(Node& folder, std::string_view name, const Change& change)
   auto& own = folder.folder->changes[key];
   own = change;
   if (own.generation == 0) own.generation = folder.library->generation;
+  own.when = folder.library->last_change;
   if (!own.removed) number_of(*folder.folder->children.at(key));
   stage_entry(folder, key);
   // The way from the top to here, for whoever looks for changes.
   for (auto* node = &folder; !node->is_top(); node = node->parent) {
     if (node->parent == nullptr || node->parent->folder->changes.contains(node->name)) break;
     number_of(*node->parent);
-    node->parent->folder->changes[node->name] = {false, folder.library->generation};
+    node->parent->folder->changes[node->name] = {false, folder.library->generation, own.when};
     stage_entry(*node->parent, node->name);
   }
 }
@@ -150,7 +153,7 @@ void Tree::drop_changes_below(Node& folder) {
 void Tree::forget_content(Node& file) {
   file.dirty_since = 0;
   if (file.content && file.opens == 0) {
-    file.content->erase();
+    add_staged(file.content->erase());
     file.content.reset();
   }
 }
@@ -292,16 +295,21 @@ void Tree::wrote(Node& file) {
   } else {
     touch(file);
   }
-  if (file.dirty_since == 0) file.dirty_since = library.generation;
+  if (file.dirty_since != 0) return;
+  file.dirty_since = library.generation;
+  file.dirty_at = library.last_change;
 }
 
 void Tree::restore(Library& library, Recorded recorded) {
   std::map<NodeNumber, std::vector<EntryRecord>> by_folder;
   for (auto& [folder, entry] : recorded.entries) {
     library.next_number = std::max({library.next_number, folder + 1, entry.node + 1});
+    library.generation = std::max(library.generation, entry.generation);
     by_folder[folder].push_back(std::move(entry));
   }
-  library.generation = 1;
+  for (const auto& [number, file] : recorded.files) {
+    if (store_.next_version <= file.version) store_.next_version = file.version + 1;
+  }
   const auto now = std::chrono::steady_clock::now();
   library.first_change = library.last_change = now;
 
@@ -318,13 +326,13 @@ void Tree::restore(Library& library, Recorded recorded) {
         if (const auto file = recorded.files.find(entry.node); file != recorded.files.end()) {
           node.content = std::make_shared<FileContent>(store_, library.id, library.keys, entry.node,
                                                        file->second, recorded.extents[entry.node]);
-          node.dirty_since = 1;
+          node.dirty_since = std::max<std::uint64_t>(entry.generation, 1);
           recorded.files.erase(file);
           recorded.extents.erase(entry.node);
         }
         if (node.is_directory()) folders.push_back(&node);
       }
-      folder.folder->changes[entry.name] = {entry.removed, 1};
+      folder.folder->changes[entry.name] = {entry.removed, entry.generation, {}};
     }
     by_folder.erase(folder.number);
   }

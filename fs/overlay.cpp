@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/overlay.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nacre {
+
+// From where we are to `end` nothing was written.
+void Overlay::pass_over(std::uint64_t end) {
+  if (at_ >= end) return;
+  const auto shown = std::clamp(base_limit_, at_, end);
+  const auto part = [&](std::uint64_t from, std::uint64_t to) {
+    return out_.subspan(static_cast<std::size_t>(from - offset_),
+                        static_cast<std::size_t>(to - from));
+  };
+  if (shown > at_) gaps_.push_back({at_, part(at_, shown)});
+  const auto zeros = part(shown, end);
+  if (!zeros.empty()) std::memset(zeros.data(), 0, zeros.size());
+  at_ = end;
+}
+
+void Overlay::lay(std::uint64_t begin, ByteView bytes) {
+  const auto from = std::max(begin, at_);
+  const auto to = std::min<std::uint64_t>(begin + bytes.size(), offset_ + out_.size());
+  if (from >= to) return;
+  pass_over(from);
+  std::memcpy(out_.data() + (from - offset_), bytes.data() + (from - begin),
+              static_cast<std::size_t>(to - from));
+  at_ = to;
+}
+
+void Overlay::whole(std::uint64_t start, const Ranges& valid, ByteView extent) {
+  for (const auto& [begin, end] : valid) lay(start + begin, extent.subspan(begin, end - begin));
+}
+
+void Overlay::packed(std::uint64_t start, const ExtentRecord& record) {
+  std::size_t at = 0;
+  for (const auto& [begin, end] : record.valid) {
+    lay(start + begin, ByteView(record.data).subspan(at, end - begin));
+    at += end - begin;
+  }
+}
+
+std::vector<Overlay::Gap> Overlay::finish() {
+  pass_over(offset_ + out_.size());
+  return std::move(gaps_);
+}
+
+}  // namespace nacre
