@@ -265,7 +265,7 @@ struct State::Store {
   const SealKey key;
   Db db;
   Table values{}, about{};
-  SyncedPages pages;                     // of the one who syncs
+  SyncedPages pages;                      // of the one who syncs
   std::unique_ptr<const ReadTxn> pinned;  // the commit synced last
 
   std::mutex mutex;  // guards all below, and `pinned`
@@ -329,16 +329,15 @@ void State::sync() {
 void State::check_room() const { store_->check_room(0, spare); }
 
 State::Snapshot State::snapshot() const {
-  return Snapshot(std::make_shared<const Snapshot::View>(
-      Snapshot::View{*store_, store_->db.read()}));
+  return Snapshot(
+      std::make_shared<const Snapshot::View>(Snapshot::View{*store_, store_->db.read()}));
 }
 
 std::optional<Bytes> State::Snapshot::get(ByteView key) const {
   return view_->store.open_value(key, view_->txn.get(view_->store.values, key));
 }
 
-void State::Snapshot::scan_keys(ByteView prefix,
-                                const std::function<void(ByteView)>& visit) const {
+void State::Snapshot::scan_keys(ByteView prefix, const std::function<void(ByteView)>& visit) const {
   view_->txn.scan(view_->store.values, prefix, [&](ByteView key, ByteView) {
     if (!starts_with(key, prefix)) return false;
     visit(key);

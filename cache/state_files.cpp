@@ -47,8 +47,7 @@ struct Slot {
 
 std::optional<Slot> read_slot(int fd, unsigned which) {
   Bytes bytes(slot_header + largest_pages);
-  const auto got =
-      ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(which * slot_room));
+  const auto got = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(which * slot_room));
   if (got < static_cast<ssize_t>(slot_header)) return std::nullopt;
   bytes.resize(static_cast<std::size_t>(got));
   Slot slot;

@@ -71,7 +71,7 @@ Exit lock(const LockOptions& options, const Io& io);
 
 struct SyncOptions {
   std::string mountpoint;
-  bool wait = false;
+  bool wait = false, accept_rollback = false;
   int timeout = 600;  // seconds
 };
 Exit sync(const SyncOptions& options, const Io& io);

@@ -81,9 +81,9 @@ void count_pending(const Node& folder, std::uint64_t generation, Pending& count)
 
 bool Batch::has_anything_to_send() const {
   return std::ranges::any_of(folders, [](const BatchFolder& folder) {
-    return std::ranges::any_of(
-        folder.entries,
-        [](const BatchEntry& entry) { return !entry.skipped && !entry.waits && !entry.folder; });
+    return std::ranges::any_of(folder.entries, [](const BatchEntry& entry) {
+      return !entry.skipped && !entry.waits && !entry.folder;
+    });
   });
 }
 

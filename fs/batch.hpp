@@ -20,7 +20,8 @@ struct BatchEntry {
   bool removed = false;
   bool skipped = false;  // left for a later batch
   bool content = false;  // a file whose content is sent
-  bool waits = false;    // a file whose content is for a later batch: its name, if it has moved, is not
+  bool waits =
+      false;  // a file whose content is for a later batch: its name, if it has moved, is not
   std::uint64_t generation = 0;
   NodeNumber number = 0;
   Dirent dirent;                      // as it will be published

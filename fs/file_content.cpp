@@ -242,8 +242,9 @@ void FileContent::zero(std::uint64_t offset, std::uint64_t length) {
 
 State::Change FileContent::record() {
   recorded_ = true;
-  return {record_key::file(library_, number_),
-          encode(FileRecord{base_, base_size_, base_limit_, saved_size_, saved_version_, partial_})};
+  return {
+      record_key::file(library_, number_),
+      encode(FileRecord{base_, base_size_, base_limit_, saved_size_, saved_version_, partial_})};
 }
 
 // The change that brings an extent to state, which has it from the staging on.
@@ -251,8 +252,8 @@ State::Change FileContent::take(std::uint64_t index, Extent& extent) {
   State::Change change{record_key::extent(library_, number_, index),
                        encode(pack(extent.valid, extent.data))};
   if (!extent.valid.empty())
-    saved_size_ = std::max<std::uint64_t>(saved_size_,
-                                          index * extent_size + extent.valid.back().second);
+    saved_size_ =
+        std::max<std::uint64_t>(saved_size_, index * extent_size + extent.valid.back().second);
   extent.saved = true;
   unload(extent);
   return change;
@@ -308,8 +309,8 @@ void FileContent::make_clean(const ObjectId& id, std::uint64_t size) {
 
 // The shortest that the file has been after that version.
 std::uint64_t FileContent::least_size_since(std::uint64_t version) const {
-  const auto first = std::ranges::upper_bound(
-      cuts_, version, {}, &std::pair<std::uint64_t, std::uint64_t>::first);
+  const auto first =
+      std::ranges::upper_bound(cuts_, version, {}, &std::pair<std::uint64_t, std::uint64_t>::first);
   return first == cuts_.end() ? max_file : first->second;
 }
 

@@ -382,8 +382,8 @@ void LibrarySync::fill_batch(Batch& batch, std::vector<FsObject>& objects) {
   for (auto& folder : batch.folders) {
     for (auto& entry : folder.entries) {
       if (!entry.content) continue;
-      auto view = ContentView::open(context_.depot, snapshot, library_.id, library_.keys,
-                                    entry.number);
+      auto view =
+          ContentView::open(context_.depot, snapshot, library_.id, library_.keys, entry.number);
       if (!view) {  // removed, or written again, just now
         entry.content = false;
         entry.waits = true;

@@ -45,7 +45,11 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     long seconds = 0;
     const auto text = word(2);
     std::from_chars(text.data(), text.data() + text.size(), seconds);
-    return sync(word(1) == "wait", std::chrono::seconds(seconds));
+    const bool accept = word(1) == "accept-rollback";
+    if (accept) {
+      for (auto* sync : all_syncs()) sync->accept_rollback();
+    }
+    return sync(accept || word(1) == "wait", std::chrono::seconds(seconds));
   }
   if (verb == "unlock") {
     if (!request.secret) throw Error(Errc::invalid, "unlock: no password was given");

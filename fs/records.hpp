@@ -36,7 +36,7 @@ Bytes entries(const LibraryId& library);  // prefix of all
 Bytes entry(const LibraryId& library, NodeNumber folder, const std::array<std::uint8_t, 16>& tag);
 Bytes files(const LibraryId& library);  // prefix of all
 Bytes file(const LibraryId& library, NodeNumber node);
-Bytes extents(const LibraryId& library);  // prefix of all
+Bytes extents(const LibraryId& library);                      // prefix of all
 Bytes extents_of(const LibraryId& library, NodeNumber node);  // prefix of all of a file
 Bytes intent(const LibraryId& library);
 Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index);

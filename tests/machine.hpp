@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -49,8 +50,13 @@ struct Cloud {
 class Machine {
  public:
   Machine(Cloud& cloud, const std::string& name, const char* password = nullptr,
-          std::uint64_t write_buffer = std::uint64_t{64} << 20U)
-      : cloud_(cloud), name_(name), password_(password), buffer_(write_buffer) {
+          std::uint64_t write_buffer = std::uint64_t{64} << 20U,
+          std::function<void(MountPlan&)> tune = {})
+      : cloud_(cloud),
+        name_(name),
+        password_(password),
+        buffer_(write_buffer),
+        tune_(std::move(tune)) {
     mount();
   }
   ~Machine() {
@@ -73,6 +79,7 @@ class Machine {
     plan.poll_seconds = 3600;
     plan.cache_limit = std::uint64_t{256} << 20U;
     plan.client = random_id();
+    if (tune_) tune_(plan);
     held_.clear();
     fs_ = make_filesystem(std::move(plan), std::make_unique<WatchedRemote>(cloud_.remote(), watch));
     fs_->start(kernel_);
@@ -211,6 +218,7 @@ class Machine {
   std::string name_;
   const char* password_;
   std::uint64_t buffer_;
+  std::function<void(MountPlan&)> tune_;
   NoKernel kernel_;
   std::vector<Ino> held_;  // lookups to give back
   std::unique_ptr<Filesystem> fs_;

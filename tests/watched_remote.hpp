@@ -17,6 +17,8 @@ namespace nacre::test {
 struct Watch {
   // Called first in every member but user(), writable() and quota(), with the member's name.
   std::function<void(std::string_view member)> before;
+  // Called when publish() has been carried out, before its answer is given.
+  std::function<void()> published;
   std::atomic<std::size_t> put_blocks = 0, put_objects = 0, put_bytes = 0, got_objects = 0,
                            got_blocks = 0, commits = 0;
 
@@ -99,7 +101,9 @@ class WatchedRemote final : public Remote {
   }
   ObjectId publish(const LibraryId& library, const ObjectId& commit) override {
     before("publish");
-    return inner_->publish(library, commit);
+    const auto head = inner_->publish(library, commit);
+    if (watch_.published) watch_.published();
+    return head;
   }
 
  private:

@@ -257,7 +257,8 @@ TEST_CASE("a process killed while it writes loses nothing that it was told is ke
   }
 }
 
-TEST_CASE("a power cut leaves what was synced, whatever else the disk had written of its own accord") {
+TEST_CASE(
+    "a power cut leaves what was synced, whatever else the disk had written of its own accord") {
   const auto seed = GENERATE(range(1U, 9U));
   CAPTURE(seed);
   std::mt19937 random(seed);
@@ -270,7 +271,8 @@ TEST_CASE("a power cut leaves what was synced, whatever else the disk had writte
     ~Unset() { ::unsetenv("NACRE_BOOT_ID"); }
   } const unset;
   const auto text = [](std::uint64_t round, int key) {
-    return std::string(static_cast<std::size_t>(200 + key * 700), static_cast<char>('a' + round % 26)) +
+    return std::string(static_cast<std::size_t>(200 + key * 700),
+                       static_cast<char>('a' + round % 26)) +
            std::to_string(round);
   };
   constexpr int keys = 24;
