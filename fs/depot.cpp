@@ -10,11 +10,11 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/single_flight.hpp"
 #include "crypto/hash.hpp"
 #include "fs/background.hpp"
 #include "fs/lru.hpp"
 #include "fs/patience.hpp"
-#include "fs/single_flight.hpp"
 
 namespace nacre {
 namespace {
@@ -110,6 +110,7 @@ struct Depot::Impl {
   }
 
   Json fetch_object(const ContentId& key) {
+    patience::about_to_wait();
     return object_flights.run(key, [&] {
       if (auto here = objects.get(key.library, key.id)) {  // landed since the caller looked
         return std::make_shared<const Bytes>(*std::move(here));
@@ -262,6 +263,7 @@ std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const Object
                                           BlockCache::Kind kind) {
   const ContentId key{library, id};
   if (auto here = impl_->held_block(key)) return here;
+  patience::about_to_wait();
   std::shared_ptr<const Bytes> fetched;
   auto stored = impl_->block_flights.run(key, [&] {
     if (auto here = impl_->held_block(key)) return here;  // landed since we looked
@@ -301,6 +303,7 @@ void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
     tell(read_sizes(*kept));
     return;
   }
+  patience::about_to_wait();
   const auto sizes = impl_->size_flights.run({library, file}, [&] {
     return std::make_shared<const std::vector<std::uint64_t>>(
         referred([&] { return impl_->remote.block_sizes(library, file); }));
