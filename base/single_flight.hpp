@@ -97,7 +97,8 @@ class SingleFlight {
     const auto found = flights_.find(key);
     if (found == flights_.end()) return std::nullopt;
     const std::shared_ptr<Flight> flight = found->second;
-    switch (waiting::wait(over_, lock, [&] { return flight->over; }, flight->heard.get())) {
+    switch (waiting::wait(
+        over_, lock, [&] { return flight->over; }, flight->heard.get())) {
       case waiting::End::done: break;
       case waiting::End::stopped:
         throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");

@@ -22,11 +22,11 @@ using Heard = std::atomic<std::chrono::steady_clock::time_point>;
 struct Waiting {
   using Clock = std::chrono::steady_clock;
 
-  std::chrono::milliseconds most{0};   // without hearing anything, retries included; 0: no bound
-  bool fail_fast = false;              // a server that is known to be away is not waited for
-  std::stop_token stop = {};           // requested: nobody needs the result any more
-  std::shared_ptr<Heard> heard = {};   // moved on by whatever arrives for this thread; never null
-                                       // where there is a bound
+  std::chrono::milliseconds most{0};  // without hearing anything, retries included; 0: no bound
+  bool fail_fast = false;             // a server that is known to be away is not waited for
+  std::stop_token stop = {};          // requested: nobody needs the result any more
+  std::shared_ptr<Heard> heard = {};  // moved on by whatever arrives for this thread; never null
+                                      // where there is a bound
 
   // From now on, for at most `most`.
   static Waiting at_most(std::chrono::milliseconds most, bool fail_fast = false) {

@@ -75,6 +75,7 @@ struct Depot::Impl {
         parsed(options.parsed_entries),
         held(options.block_memory),
         layouts(layout_blocks),
+        patience(options.patience),
         keeper(block_cache),
         fetchers(options.fetchers, [this](const Fetchers::Job& job, const std::stop_token& stop) {
           fetch_ahead(job, stop);
@@ -137,6 +138,9 @@ struct Depot::Impl {
 
   void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) {
     try {
+      auto waits = Waiting::at_most(patience, true);
+      waits.stop = stop;
+      const WaitAs ahead(std::move(waits));
       if (held_block(job.key) || blocks.size(job.key.library, job.key.id)) return;
       std::shared_ptr<const Bytes> fetched;
       block_flights.run(job.key, [&] {
@@ -155,6 +159,7 @@ struct Depot::Impl {
   Guarded<Lru<ContentId, Parsed>> parsed;
   Guarded<Lru<ContentId, std::shared_ptr<const Bytes>>> held;  // blocks
   Guarded<Lru<ContentId, SharedLayout>> layouts;
+  const std::chrono::milliseconds patience;
   Guarded<std::unordered_set<ContentId>> doubtful;  // files whose sizes in the cache may be wrong
   SingleFlight<ContentId, Json> object_flights;
   SingleFlight<ContentId, std::shared_ptr<const Bytes>> block_flights;

@@ -69,8 +69,8 @@ class HttpLoop {
   std::condition_variable_any closing_;
   bool closed_ = false;     // guarded by mutex_, as are the next
   bool abandoned_ = false;  // a transfer that nobody waits for any more is to be dropped
-  Queue small_, bulk_;   // not begun yet
-  std::jthread thread_;  // last in, first out
+  Queue small_, bulk_;      // not begun yet
+  std::jthread thread_;     // last in, first out
 };
 
 }  // namespace nacre

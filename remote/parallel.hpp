@@ -16,7 +16,8 @@
 namespace nacre {
 
 // Runs job(0) … job(count - 1) on up to `lanes` threads, one of them the
-// caller's, all with its patience.  After a failure no further job begins; the first one is thrown on.
+// caller's, all with its patience.  After a failure no further job begins; the first one is thrown
+// on.
 template <class Job>
 void run_parallel(std::size_t count, std::size_t lanes, const Job& job) {
   std::atomic<std::size_t> next = 0;

@@ -53,12 +53,15 @@ SeafileLink::Token SeafileLink::known_token(const LibraryId& library, const Toke
 
 SeafileLink::Token SeafileLink::token(const LibraryId& library, const Token& refused) {
   if (auto known = known_token(library, refused)) return known;
-  return flights_.run(library, [&] {
-    if (auto known = known_token(library, refused)) return known;  // landed since we looked
-    auto fresh = fetch_token(library);
-    tokens_.with([&](auto& tokens) { tokens[library] = fresh; });
-    return fresh;
-  });
+  for (;;) {
+    auto token = flights_.run(library, [&] {
+      if (auto known = known_token(library, refused)) return known;  // landed since we looked
+      auto fresh = fetch_token(library);
+      tokens_.with([&](auto& tokens) { tokens[library] = fresh; });
+      return fresh;
+    });
+    if (token != refused) return token;  // else of a flight that knew of no refusal
+  }
 }
 
 SeafileLink::Token SeafileLink::fetch_token(const LibraryId& library) {
