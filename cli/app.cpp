@@ -166,6 +166,11 @@ void add_control(CLI::App& app, Commands& commands) {
   command = app.add_subcommand("umount", "End a mount");
   const auto unmounted = add(commands, command, umount);
   add_mountpoint(command, unmounted->mountpoint);
+  command
+      ->add_option("--timeout", unmounted->timeout,
+                   "Send what is unsent for at most S seconds first (30)")
+      ->option_text("S")
+      ->check(CLI::Range(0, 30 * 24 * 3600));
 }
 
 void add_server(CLI::App& app, Commands& commands) {

@@ -84,6 +84,7 @@ Exit status(const StatusOptions& options, const Io& io);
 
 struct UmountOptions {
   std::string mountpoint;
+  int timeout = 30;  // seconds
 };
 Exit umount(const UmountOptions& options, const Io& io);
 

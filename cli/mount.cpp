@@ -29,9 +29,10 @@ struct Tuning {
   std::vector<std::string> fuse;
   bool read_only = false, unverified_blocks = false;
   std::optional<stdfs::path> ca_file;
-  std::optional<std::uint64_t> cache_limit;  // bytes
-  std::optional<int> poll;                   // seconds
-  std::optional<int> quiet;                  // milliseconds
+  bool fsync_remote = false;
+  std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
+  std::optional<int> poll, timeout;                        // seconds
+  std::optional<int> quiet;                                // milliseconds
 };
 
 std::uint64_t number(std::string_view option, std::string_view text, std::uint64_t limit) {
@@ -70,6 +71,14 @@ void apply(Tuning& tuning, std::string_view option) {
     tuning.ca_file = stdfs::absolute(value);
   } else if (has_value && key == "cache-limit") {
     tuning.cache_limit = bytes(key, value);
+  } else if (has_value && key == "write-buffer") {
+    tuning.write_buffer = bytes(key, value);
+  } else if (has_value && key == "fsync") {
+    if (value != "local" && value != "remote")
+      throw UsageError("mount: -o fsync=" + std::string(value) + ": neither local nor remote");
+    tuning.fsync_remote = value == "remote";
+  } else if (has_value && key == "timeout") {
+    tuning.timeout = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (has_value && key == "poll") {
     tuning.poll = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (has_value && key == "quiet") {
@@ -123,31 +132,15 @@ std::unique_ptr<Remote> open_source(const Source& source, const Tuning& tuning) 
                         : open_directory_remote(source.folder);
 }
 
-// Which libraries get a password now: those named by --unlock; else, where a password is
-// given, the one encrypted library among those to be mounted.
-std::vector<std::string> libraries_to_unlock(const MountOptions& options, Remote& remote) {
-  if (!options.unlock.empty() || !options.password.given()) return options.unlock;
-  std::vector<std::string> found;
-  for (const auto& library : remote.libraries()) {
-    const auto named = [&](const std::string& name) {
-      return name == library.name || name == library.id.text();
-    };
-    if (library.encrypted &&
-        (options.libraries.empty() || std::ranges::any_of(options.libraries, named)))
-      found.push_back(library.id.str());
-  }
-  if (found.size() == 1) return found;
-  throw UsageError(found.empty()
-                       ? "mount: a password is given, but no library to mount is encrypted"
-                       : "mount: several libraries are encrypted; say with --unlock which of them "
-                         "the password is for");
-}
-
-std::vector<LibraryPassword> read_passwords(const MountOptions& options, Remote& remote) {
-  const auto names = libraries_to_unlock(options, remote);
+// Passwords for the libraries named by --unlock; else, where one is given, for the one
+// encrypted library among those to be mounted.
+std::vector<LibraryPassword> read_passwords(const MountOptions& options) {
+  auto names = options.unlock;
+  if (names.empty() && options.password.given()) names.emplace_back();
   std::vector<std::string> prompts;
   prompts.reserve(names.size());
-  for (const auto& name : names) prompts.push_back("Password of " + name);
+  for (const auto& name : names)
+    prompts.push_back("Password of " + (name.empty() ? "the encrypted library" : name));
   auto secrets = read_secrets(options.password, prompts);
   std::vector<LibraryPassword> passwords;
   for (std::size_t i = 0; i < names.size(); ++i)
@@ -186,7 +179,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   make_private_folder(cache_dir);
 
   auto remote = open_source(source, tuning);
-  auto passwords = read_passwords(options, *remote);
+  auto passwords = read_passwords(options);
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
@@ -206,6 +199,9 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                    ready();
                  }};
   if (tuning.cache_limit) plan.cache_limit = *tuning.cache_limit;
+  if (tuning.write_buffer) plan.write_buffer = *tuning.write_buffer;
+  plan.fsync_remote = tuning.fsync_remote;
+  if (tuning.timeout) plan.timeout_seconds = *tuning.timeout;
   if (tuning.poll) plan.poll_seconds = *tuning.poll;
   if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
   serve_mount(std::move(plan), std::move(remote));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -61,9 +62,12 @@ Exit umount(const UmountOptions& options, const Io& io) {
   const auto path = absolute_mountpoint(options.mountpoint);
   try {
     const Daemon daemon(control_peer(control_path(path)));
-    const ControlRequest request{.words = {"umount"}, .secret = std::nullopt};
-    // As long as it takes to write changes to this machine's disk; the server is not waited for.
-    const auto said = ask_mount(options.mountpoint, request, std::chrono::minutes(2), io);
+    const ControlRequest request{.words = {"umount", std::to_string(options.timeout)},
+                                 .secret = std::nullopt};
+    // Beyond the timeout, as long as it takes to write changes to this machine's disk.
+    const auto said =
+        ask_mount(options.mountpoint, request,
+                  std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io);
     if (said != Exit::ok) return said;
     const Fd table(::open("/proc/self/mounts", O_RDONLY | O_CLOEXEC));
     if (!comes_true(table, POLLPRI, std::chrono::seconds(30), [&] { return gone(path); }))

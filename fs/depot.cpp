@@ -10,11 +10,11 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/single_flight.hpp"
 #include "crypto/hash.hpp"
 #include "fs/background.hpp"
 #include "fs/lru.hpp"
 #include "fs/patience.hpp"
-#include "fs/single_flight.hpp"
 
 namespace nacre {
 namespace {
@@ -75,6 +75,7 @@ struct Depot::Impl {
         parsed(options.parsed_entries),
         held(options.block_memory),
         layouts(layout_blocks),
+        patience(options.patience),
         keeper(block_cache),
         fetchers(options.fetchers, [this](const Fetchers::Job& job, const std::stop_token& stop) {
           fetch_ahead(job, stop);
@@ -110,6 +111,7 @@ struct Depot::Impl {
   }
 
   Json fetch_object(const ContentId& key) {
+    patience::about_to_wait();
     return object_flights.run(key, [&] {
       if (auto here = objects.get(key.library, key.id)) {  // landed since the caller looked
         return std::make_shared<const Bytes>(*std::move(here));
@@ -136,6 +138,9 @@ struct Depot::Impl {
 
   void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) {
     try {
+      auto waits = Waiting::at_most(patience, true);
+      waits.stop = stop;
+      const WaitAs ahead(std::move(waits));
       if (held_block(job.key) || blocks.size(job.key.library, job.key.id)) return;
       std::shared_ptr<const Bytes> fetched;
       block_flights.run(job.key, [&] {
@@ -154,6 +159,7 @@ struct Depot::Impl {
   Guarded<Lru<ContentId, Parsed>> parsed;
   Guarded<Lru<ContentId, std::shared_ptr<const Bytes>>> held;  // blocks
   Guarded<Lru<ContentId, SharedLayout>> layouts;
+  const std::chrono::milliseconds patience;
   Guarded<std::unordered_set<ContentId>> doubtful;  // files whose sizes in the cache may be wrong
   SingleFlight<ContentId, Json> object_flights;
   SingleFlight<ContentId, std::shared_ptr<const Bytes>> block_flights;
@@ -262,6 +268,7 @@ std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const Object
                                           BlockCache::Kind kind) {
   const ContentId key{library, id};
   if (auto here = impl_->held_block(key)) return here;
+  patience::about_to_wait();
   std::shared_ptr<const Bytes> fetched;
   auto stored = impl_->block_flights.run(key, [&] {
     if (auto here = impl_->held_block(key)) return here;  // landed since we looked
@@ -301,6 +308,7 @@ void Depot::learn_block_sizes(const LibraryId& library, const ObjectId& file,
     tell(read_sizes(*kept));
     return;
   }
+  patience::about_to_wait();
   const auto sizes = impl_->size_flights.run({library, file}, [&] {
     return std::make_shared<const std::vector<std::uint64_t>>(
         referred([&] { return impl_->remote.block_sizes(library, file); }));

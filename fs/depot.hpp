@@ -7,6 +7,7 @@
 // (patience::about_to_wait first) and throw what Remote throws.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <span>
 
@@ -23,7 +24,8 @@ class Depot {
   struct Options {
     std::size_t parsed_entries = 200'000;                   // dirents and block ids kept parsed
     std::uint64_t block_memory = std::uint64_t{64} << 20U;  // fetched blocks held in memory
-    unsigned fetchers = 8;  // block fetches in the background at once
+    unsigned fetchers = 8;                       // block fetches in the background at once
+    std::chrono::milliseconds patience{30'000};  // of those, with a server that says nothing
   };
 
   Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Options& options);

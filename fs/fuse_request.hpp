@@ -13,6 +13,7 @@
 #include <fuse_lowlevel.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <new>
@@ -32,7 +33,8 @@ namespace nacre {
 struct FuseSide {
   Filesystem& fs;
   Pool& pool;
-  std::function<void()> ready;  // once, when the kernel and we have agreed
+  std::function<void()> ready;         // once, when the kernel and we have agreed
+  std::chrono::milliseconds patience;  // for how long a request may hear nothing of the server
 };
 
 inline FuseSide& side_of(fuse_req_t req) noexcept {
@@ -82,7 +84,10 @@ class Parked final : public Pool::Job {
         fs_(side_of(req).fs),
         work_(std::move(work)),
         reply_(std::move(reply)),
-        undo_(std::move(undo)) {}
+        undo_(std::move(undo)),
+        waits_(Waiting::at_most(side_of(req).patience, true)) {
+    waits_.stop = given_up_.get_token();
+  }
 
   // To be called once, before the job is given away.  False: the request was
   // interrupted and has its answer.
@@ -90,15 +95,16 @@ class Parked final : public Pool::Job {
     registering() = true;
     fuse_req_interrupt_func(req_, &Parked::interrupted, this);
     registering() = false;
-    if (!given_up_) return true;
+    if (!given_up_.stop_requested()) return true;
     if (claim()) fuse_reply_err(req_, EINTR);
     return false;
   }
 
   void run() noexcept override {
-    patience::given_up = &given_up_;
-    auto outcome = attempt_at_last();
-    patience::given_up = nullptr;
+    auto outcome = [this] {
+      const WaitAs program(waits_);
+      return attempt_at_last();
+    }();
     if (claim())
       send(req_, fs_, outcome, reply_, undo_);
     else if (outcome.result)
@@ -109,7 +115,7 @@ class Parked final : public Pool::Job {
     if (claim()) fuse_reply_err(req_, EIO);
   }
 
-  void give_up() noexcept override { given_up_ = true; }
+  void give_up() noexcept override { given_up_.request_stop(); }
 
  private:
   auto attempt_at_last() noexcept -> Outcome<std::invoke_result_t<Work&, Filesystem&>> {
@@ -132,7 +138,7 @@ class Parked final : public Pool::Job {
   // there an answer would free the request under libfuse's feet.
   static void interrupted(fuse_req_t req, void* self) noexcept {
     auto& parked = *static_cast<Parked*>(self);
-    parked.given_up_ = true;
+    parked.given_up_.request_stop();
     if (registering()) return;
     if (!parked.answered_.exchange(true)) fuse_reply_err(req, EINTR);  // `self` may be gone now
   }
@@ -147,7 +153,8 @@ class Parked final : public Pool::Job {
   Work work_;
   Reply reply_;
   Undo undo_;
-  std::atomic<bool> given_up_ = false;
+  std::stop_source given_up_;
+  Waiting waits_;
   std::atomic<bool> answered_ = false;
 };
 
@@ -155,9 +162,10 @@ class Parked final : public Pool::Job {
 template <class Work, class Reply, class Undo>
 void park(fuse_req_t req, Work work, Reply reply, Undo undo) noexcept {
   using Job = Parked<Work, Reply, Undo>;
-  std::unique_ptr<Job> job(new (std::nothrow)
-                               Job(req, std::move(work), std::move(reply), std::move(undo)));
-  if (!job) {
+  std::unique_ptr<Job> job;
+  try {
+    job = std::make_unique<Job>(req, std::move(work), std::move(reply), std::move(undo));
+  } catch (const std::bad_alloc&) {
     fuse_reply_err(req, ENOMEM);
     return;
   }

@@ -141,7 +141,7 @@ struct FuseSession::Impl {
   Impl(Filesystem& fs, SessionOptions wanted)
       : options(std::move(wanted)),
         pool(std::in_place, waiting_threads),
-        side{fs, *pool, options.ready},
+        side{fs, *pool, options.ready, options.patience},
         session(mounted(side, options)),
         notifier(session.get()) {}
 

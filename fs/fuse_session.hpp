@@ -7,6 +7,7 @@
 // One per process, since signals are the process's; make it after the last fork().
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -22,6 +23,8 @@ struct SessionOptions {
   std::string source;  // shown by mount(8) and df
   bool read_only = false;
   std::vector<std::string> fuse_options;
+  std::chrono::milliseconds patience{
+      30'000};                  // for how long a request may hear nothing of a server
   std::function<void()> ready;  // called once, when the mount answers
 };
 

@@ -62,6 +62,17 @@ void LibrarySync::poke() {
   if (!armed_.exchange(true)) wake(false);
 }
 
+void LibrarySync::server_is_back() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (retry_at_ == Clock::time_point{}) return;
+    retry_at_ = {};
+    failures_ = 0;
+    woken_ = true;
+  }
+  changed_.notify_all();
+}
+
 void LibrarySync::head_seen(const ObjectId& head) {
   {
     const std::lock_guard lock(context_.mutex);

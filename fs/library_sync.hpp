@@ -52,6 +52,8 @@ class LibrarySync {
 
   // Something was changed here.  Cheap.
   void poke();
+  // The server answers again: what waits for another try does not wait longer.
+  void server_is_back();
   // The server has this head.
   void head_seen(const ObjectId& head);
 

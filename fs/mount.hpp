@@ -17,7 +17,7 @@
 namespace nacre {
 
 struct LibraryPassword {
-  std::string library;  // name or id
+  std::string library;  // name or id; empty: the only encrypted one
   Secret password;
 };
 
@@ -33,10 +33,11 @@ struct MountPlan {
   bool read_only = false;
   std::uint64_t cache_limit = std::uint64_t{10} << 30U;   // bytes
   std::uint64_t write_buffer = std::uint64_t{64} << 20U;  // bytes of unsent data in memory
-  int poll_seconds = 30;                                  // how often heads are asked for
-  int quiet_milliseconds = 2000;               // a library without changes for so long is sent
-  int open_limit_seconds = 300;                // a file that is not closed is sent after so long
-  bool fsync_remote = false;                   // fsync(2) waits for the server
+  bool fsync_remote = false;      // fsync(2) returns when the server has confirmed the file
+  int poll_seconds = 30;          // how often heads are asked for
+  int quiet_milliseconds = 2000;  // a library without changes for so long is sent
+  int open_limit_seconds = 300;   // a file that is not closed is sent after so long
+  int timeout_seconds = 30;       // how long a program waits for a server that says nothing
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };

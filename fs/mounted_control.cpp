@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/waiting.hpp"
 #include "fs/with_tree.hpp"
 
 namespace nacre {
@@ -32,6 +33,12 @@ const char* state_word(bool locked, bool ready, const SyncStatus& status) {
   return ready ? "synced" : "idle";
 }
 
+std::chrono::seconds seconds_of(const std::string& text) {
+  long seconds = 0;
+  std::from_chars(text.data(), text.data() + text.size(), seconds);
+  return std::chrono::seconds(seconds);
+}
+
 }  // namespace
 
 ControlReply MountedFilesystem::control(ControlRequest request) try {
@@ -40,16 +47,14 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     return at < words.size() ? words[at] : std::string();
   };
   const auto verb = word(0);
+  const WaitAs asked(Waiting::at_most(patience()));
   if (verb == "status") return {0, word(1) == "json" ? status_json() : status_text()};
   if (verb == "sync") {
-    long seconds = 0;
-    const auto text = word(2);
-    std::from_chars(text.data(), text.data() + text.size(), seconds);
     const bool accept = word(1) == "accept-rollback";
     if (accept) {
       for (auto* sync : all_syncs()) sync->accept_rollback();
     }
-    return sync(accept || word(1) == "wait", std::chrono::seconds(seconds));
+    return sync(accept || word(1) == "wait", seconds_of(word(2)));
   }
   if (verb == "unlock") {
     if (!request.secret) throw Error(Errc::invalid, "unlock: no password was given");
@@ -61,20 +66,12 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
       lock_library(find_library(word(1)));
       return {};
     }
-    std::vector<Library*> libraries;
-    {
-      const std::lock_guard lock(mutex_);
-      libraries = tree_.libraries();
-    }
-    for (auto* library : libraries) {
+    for (auto* library : all_libraries()) {
       if (library->keys->encrypted()) lock_library(*library);
     }
     return {};
   }
-  if (verb == "umount") {
-    if (unmount_) unmount_();
-    return {};
-  }
+  if (verb == "umount") return umount(seconds_of(word(1)));
   throw Error(Errc::invalid, verb + ": a request that this mount does not know");
 } catch (const Error& error) {
   return {exit_status(error.code()), error.what()};
@@ -92,6 +89,39 @@ ControlReply MountedFilesystem::sync(bool wait, std::chrono::seconds timeout) tr
   return {exit_status(error.code()), error.what()};
 }
 
+// Sends first what can be sent.  Where the mount is in use it goes on as before.
+ControlReply MountedFilesystem::umount(std::chrono::seconds timeout) {
+  send_all(std::chrono::steady_clock::now() + timeout);
+  const auto left = unsent_text();
+  flushed_ = true;
+  try {
+    if (unmount_) unmount_();
+  } catch (...) {
+    flushed_ = false;
+    throw;
+  }
+  return {0, left};
+}
+
+Pending MountedFilesystem::unsent() {
+  Pending all;
+  for (auto* sync : all_syncs()) {
+    const auto [names, bytes] = sync->status().pending;
+    all.names += names;
+    all.bytes += bytes;
+  }
+  return all;
+}
+
+std::string MountedFilesystem::unsent_text() {
+  const auto [names, bytes] = unsent();
+  if (names == 0) return {};
+  const bool one = names == 1;
+  return std::to_string(names) + (one ? " change (" : " changes (") + size_text(bytes) +
+         (one ? ") is not on the server yet; it is kept, and sent at the next mount"
+              : ") are not on the server yet; they are kept, and sent at the next mount");
+}
+
 std::string MountedFilesystem::status_json() {
   std::string connection;
   {
@@ -107,12 +137,7 @@ std::string MountedFilesystem::status_json() {
   else
     json.value(connection);
   json.key("cache_bytes").value(blocks_.used()).key("libraries").array();
-  std::vector<Library*> libraries;
-  {
-    const std::lock_guard lock(mutex_);
-    libraries = tree_.libraries();
-  }
-  for (auto* library : libraries) {
+  for (auto* library : all_libraries()) {
     const auto status = sync_of(library->id).status();
     const bool locked = library->keys->locked();
     json.object().key("id").value(library->id.text()).key("name").value(library->name);
@@ -145,12 +170,7 @@ std::string MountedFilesystem::status_text() {
     const std::lock_guard lock(follow_mutex_);
     if (!connection_error_.empty()) text += "  server: " + connection_error_ + "\n";
   }
-  std::vector<Library*> libraries;
-  {
-    const std::lock_guard lock(mutex_);
-    libraries = tree_.libraries();
-  }
-  for (auto* library : libraries) {
+  for (auto* library : all_libraries()) {
     const auto status = sync_of(library->id).status();
     const bool locked = library->keys->locked();
     text += "  " + library->name + ": ";

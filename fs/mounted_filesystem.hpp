@@ -4,11 +4,14 @@
 // the threads that follow the server.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -20,6 +23,7 @@
 #include "fs/library_sync.hpp"
 #include "fs/mount.hpp"
 #include "fs/tree.hpp"
+#include "fs/watched_remote.hpp"
 
 namespace nacre {
 
@@ -76,27 +80,42 @@ class MountedFilesystem final : public Filesystem {
   void save(OpenFile& file);
   void truncate(OpenFile& file, std::uint64_t size);
 
+  [[nodiscard]] std::chrono::milliseconds patience() const;
+  std::vector<LibraryInfo> libraries_to_know();
+  void remember(const std::vector<LibraryInfo>& infos);
+  void commit_if_possible(State::Ticket ticket) noexcept;
+  void check_names(const std::vector<LibraryInfo>& infos) const;
+  std::set<LibraryId> libraries_with_changes();
+  std::optional<Commit> known_base(const LibraryId& library);
   [[nodiscard]] bool wanted(const LibraryInfo& info) const;
   void add_library(const LibraryInfo& info, bool as_top);
   Tree::Recorded recorded(const LibraryId& library);
   Library& find_library(std::string_view name_or_id);
+  Library& only_encrypted();
+  std::vector<Library*> all_libraries();
+  void make_ready(const LibraryId& library);
   LibrarySync& sync_of(const LibraryId& library);
   std::vector<LibrarySync*> all_syncs();
   void unlock_library(Library& library, const Secret& password);
   void lock_library(Library& library);
+  void server_changed();
   void follow(const std::stop_token& stop);
   void look_at_server();
   void look_at_libraries();
 
+  void send_all(std::chrono::steady_clock::time_point deadline);
+  Pending unsent();
+  std::string unsent_text();  // empty: there is nothing
+  ControlReply umount(std::chrono::seconds timeout);
   ControlReply sync(bool wait, std::chrono::seconds timeout);
   std::string status_json();
   std::string status_text();
 
   MountPlan plan_;
-  std::unique_ptr<Remote> remote_;
+  std::unique_ptr<WatchedRemote> remote_;
+  State state_;  // first of what it locks out others from
   ObjectCache objects_;
   BlockCache blocks_;
-  State state_;
   Depot depot_;
   ContentStore store_;
 
@@ -112,8 +131,12 @@ class MountedFilesystem final : public Filesystem {
 
   std::mutex follow_mutex_;
   std::condition_variable_any follow_changed_;
-  std::string connection_error_;  // guarded by follow_mutex_; empty: the server answers
-  std::jthread follower_;         // last: ends first
+  std::string connection_error_;           // guarded by follow_mutex_; empty: the server answers
+  std::thread::id follower_id_;            // guarded by follow_mutex_, as is the next
+  bool look_now_ = false;                  // somebody saw the server go, or come back
+  std::atomic<bool> list_is_old_ = false;  // of libraries: the server could not be asked
+  std::atomic<bool> flushed_ = false;      // by `nacre umount`
+  std::jthread follower_;                  // last: ends first
 };
 
 }  // namespace nacre

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The half of MountedFilesystem that begins, follows the server, and ends.
+// The part of MountedFilesystem that begins, and knows the libraries.
 #include <algorithm>
-#include <condition_variable>
 #include <set>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "fs/library_list.hpp"
 #include "fs/patience.hpp"
 #include "fs/with_tree.hpp"
 
 namespace nacre {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr std::uint64_t object_cache_share = 8;  // of the cache's limit, one part
-constexpr auto last_flush = 30s;                 // how long an unmount waits for the server
+constexpr std::size_t id_size = 36;              // of a library, at the beginning of its keys
 
 std::string shown_name(const LibraryInfo& info, const std::set<std::string, std::less<>>& taken) {
   auto name = info.name;
@@ -30,12 +28,12 @@ std::string shown_name(const LibraryInfo& info, const std::set<std::string, std:
 
 MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> remote)
     : plan_(std::move(plan)),
-      remote_(std::move(remote)),
+      remote_(std::make_unique<WatchedRemote>(std::move(remote))),
+      state_(plan_.state_dir / "state", plan_.device_key.derive("state")),
       objects_(plan_.cache_dir / "objects", plan_.device_key.derive("objects"),
                plan_.cache_limit / object_cache_share),
       blocks_(plan_.cache_dir / "blocks", plan_.device_key.derive("blocks"), plan_.cache_limit),
-      state_(plan_.state_dir / "state", plan_.device_key.derive("state")),
-      depot_(*remote_, objects_, blocks_, Depot::Options{}),
+      depot_(*remote_, objects_, blocks_, Depot::Options{.patience = patience()}),
       store_{depot_, state_, plan_.write_buffer},
       tree_(depot_, state_, store_, remote_->user(), plan_.read_only || !remote_->writable()),
       context_{tree_,
@@ -46,21 +44,16 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                plan_.client,
                std::chrono::milliseconds(plan_.quiet_milliseconds),
                std::chrono::seconds(plan_.open_limit_seconds)} {
-  auto infos = remote_->libraries();
+  remote_->on_change([this] { server_changed(); });
+  const WaitAs mounting(Waiting::at_most(patience(), true));
+  auto infos = libraries_to_know();
   std::erase_if(infos, [&](const LibraryInfo& info) { return !wanted(info); });
-  for (const auto& name : plan_.libraries) {
-    const auto count = std::ranges::count_if(infos, [&](const LibraryInfo& info) {
-      return info.name == name || info.id.text() == name;
-    });
-    if (count == 0)
-      throw Error(Errc::not_found, name + ": no such library; `nacre libraries` lists them");
-    if (count > 1)
-      throw Error(Errc::invalid, name + ": several libraries have this name; give the id instead");
-  }
+  check_names(infos);
   const bool one = plan_.libraries.size() == 1;
   if (!one) tree_.make_top();
   for (const auto& info : infos) add_library(info, one);
-  for (const auto& [name, password] : plan_.passwords) unlock_library(find_library(name), password);
+  for (const auto& [name, password] : plan_.passwords)
+    unlock_library(name.empty() ? only_encrypted() : find_library(name), password);
   plan_.passwords.clear();
 }
 
@@ -71,6 +64,90 @@ bool MountedFilesystem::wanted(const LibraryInfo& info) const {
          std::ranges::any_of(plan_.libraries, [&](const std::string& name) {
            return info.name == name || info.id.text() == name;
          });
+}
+
+void MountedFilesystem::check_names(const std::vector<LibraryInfo>& infos) const {
+  for (const auto& name : plan_.libraries) {
+    const auto count = std::ranges::count_if(infos, [&](const LibraryInfo& info) {
+      return info.name == name || info.id.text() == name;
+    });
+    if (count == 0 && remote_->away())
+      throw Error(Errc::unreachable,
+                  name + ": not known here, and the server does not answer; try again later");
+    if (count == 0)
+      throw Error(Errc::not_found, name + ": no such library; `nacre libraries` lists them");
+    if (count > 1)
+      throw Error(Errc::invalid, name + ": several libraries have this name; give the id instead");
+  }
+}
+
+// As the server lists them; as it did last where it does not answer; and those that have
+// unsent changes in any case.
+std::vector<LibraryInfo> MountedFilesystem::libraries_to_know() {
+  std::vector<LibraryInfo> infos;
+  try {
+    infos = remote_->libraries();
+    remember(infos);
+  } catch (const Error& error) {
+    if (error.code() != Errc::unreachable) throw;
+    const auto kept = state_.get(record_key::libraries());
+    if (!kept)
+      throw Error(Errc::unreachable, std::string(error.what()) +
+                                         "; nothing of this account has been mounted here "
+                                         "before, so the server is needed this time");
+    infos = decode_libraries(*kept);
+    const std::lock_guard lock(follow_mutex_);
+    connection_error_ = error.what();
+    list_is_old_ = true;
+    log::warning("mounting without the server: " + connection_error_);
+  }
+  for (const auto& id : libraries_with_changes()) {
+    if (std::ranges::find(infos, id, &LibraryInfo::id) != infos.end()) continue;
+    const auto base = known_base(id);
+    if (!base) continue;  // nothing that could be shown
+    LibraryInfo info;
+    info.id = id;
+    info.name = base->library_name.empty() ? id.str() : base->library_name;
+    info.encrypted = base->encryption.encrypted();
+    infos.push_back(info);
+    log::warning(id.str() +
+                 ": has unsent changes, and the server does not list it; `nacre rescue` writes "
+                 "them out");
+  }
+  return infos;
+}
+
+void MountedFilesystem::remember(const std::vector<LibraryInfo>& infos) {
+  auto list = encode(infos);
+  if (state_.get(record_key::libraries()) == list) return;
+  std::vector<State::Change> change;
+  change.push_back({record_key::libraries(), std::move(list)});
+  commit_if_possible(state_.stage(std::move(change)));
+}
+
+// What costs an offline mount something, and nobody a change.
+void MountedFilesystem::commit_if_possible(State::Ticket ticket) noexcept try {
+  state_.commit(ticket);
+} catch (const std::exception& error) {
+  log::debug(error.what());
+}
+
+std::set<LibraryId> MountedFilesystem::libraries_with_changes() {
+  std::set<LibraryId> found;
+  state_.scan_keys({}, [&](ByteView key) {
+    if (key.size() < id_size) return;
+    const auto id = LibraryId::parse(as_text(key.first(id_size)));
+    if (!id) return;
+    const auto entries = record_key::entries(*id);
+    if (key.size() > entries.size() && std::ranges::equal(key.first(entries.size()), entries))
+      found.insert(*id);
+  });
+  return found;
+}
+
+std::optional<Commit> MountedFilesystem::known_base(const LibraryId& library) {
+  const auto base = state_.get(record_key::base(library));
+  return base ? std::optional(decode_base(*base)) : std::nullopt;
 }
 
 Tree::Recorded MountedFilesystem::recorded(const LibraryId& library) {
@@ -96,11 +173,13 @@ void MountedFilesystem::add_library(const LibraryInfo& info, bool as_top) {
   library->listed_head = info.head;
   auto unsent = recorded(info.id);
   const bool has_unsent = !unsent.entries.empty();
-  if (has_unsent) {
-    const auto base = state_.get(record_key::base(info.id));
-    if (!base)
-      throw Error(Errc::corrupt, info.name + ": unsent changes without what they build on");
-    library->base = decode_base(*base);
+  auto base = known_base(info.id);
+  if (has_unsent && !base)
+    throw Error(Errc::corrupt, info.name + ": unsent changes without what they build on");
+  const bool current = base && base->encryption.encrypted() == info.encrypted &&
+                       (remote_->away() || info.head == base->id);
+  if (has_unsent || current) {
+    library->base = *std::move(base);
     library->ready = true;
   }
 
@@ -134,9 +213,31 @@ Library& MountedFilesystem::find_library(std::string_view name_or_id) {
   return *found;
 }
 
+// For a password that was given without a name.
+Library& MountedFilesystem::only_encrypted() {
+  const std::lock_guard lock(mutex_);
+  Library* found = nullptr;
+  for (auto* library : tree_.libraries()) {
+    if (!library->keys->encrypted()) continue;
+    if (found)
+      throw Error(Errc::invalid,
+                  "mount: several libraries are encrypted; say with --unlock which of them "
+                  "the password is for");
+    found = library;
+  }
+  if (!found)
+    throw Error(Errc::invalid, "mount: a password is given, but no library to mount is encrypted");
+  return *found;
+}
+
 LibrarySync& MountedFilesystem::sync_of(const LibraryId& library) {
   const std::lock_guard lock(mutex_);
   return *syncs_.at(library);
+}
+
+std::vector<Library*> MountedFilesystem::all_libraries() {
+  const std::lock_guard lock(mutex_);
+  return tree_.libraries();
 }
 
 std::vector<LibrarySync*> MountedFilesystem::all_syncs() {
@@ -153,17 +254,35 @@ void MountedFilesystem::fetch(const LibraryId& library, const ObjectId& director
     return;
   }
   try {
-    sync_of(library).make_ready();
+    make_ready(library);
   } catch (const Error& error) {
     if (error.code() != Errc::not_found) throw;
     throw Error(Errc::corrupt, error.what());  // the library is there, its head is not
   }
 }
 
+// With the server's head; where it does not answer, with the one that was seen last.
+void MountedFilesystem::make_ready(const LibraryId& id) {
+  try {
+    sync_of(id).make_ready();
+  } catch (const Error& error) {
+    auto base = error.code() == Errc::unreachable ? known_base(id) : std::nullopt;
+    if (!base) throw;
+    const std::lock_guard lock(mutex_);
+    auto& library = tree_.library(id);
+    if (library.ready) return;
+    if (base->encryption.encrypted() != library.keys->encrypted()) throw;
+    tree_.set_base(library, *std::move(base));
+    tree_.stage();
+    return;
+  }
+  commit_if_possible(state_.stage({}));  // for a mount without the server
+}
+
 void MountedFilesystem::unlock_library(Library& library, const Secret& password) {
   if (!library.keys->encrypted())
     throw Error(Errc::invalid, library.name + ": not encrypted, nothing to unlock");
-  sync_of(library.id).make_ready();
+  make_ready(library.id);
   Encryption how;
   {
     const std::lock_guard lock(mutex_);
@@ -203,78 +322,6 @@ void MountedFilesystem::lock_library(Library& library) {
     }
   }
   if (context_.kernel) notices.tell(*context_.kernel);
-}
-
-void MountedFilesystem::start(Kernel& kernel) {
-  {
-    const std::lock_guard lock(mutex_);
-    context_.kernel = &kernel;
-  }
-  for (auto* sync : all_syncs()) sync->poke();  // what an earlier mount left unsent
-  follower_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
-}
-
-void MountedFilesystem::stop() {
-  follower_.request_stop();
-  if (follower_.joinable()) follower_.join();
-  // A last try to send what there is; what cannot be sent now waits in state.
-  const auto reply = sync(true, last_flush);
-  if (reply.status != 0) log::warning("unmount: " + reply.text);
-  const std::lock_guard lock(mutex_);
-  context_.kernel = nullptr;
-}
-
-void MountedFilesystem::follow(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
-    std::string error;
-    try {
-      look_at_server();
-    } catch (const Error& failed) {
-      error = failed.what();
-    }
-    std::unique_lock lock(follow_mutex_);
-    if (!error.empty() && connection_error_.empty()) log::warning(error);
-    connection_error_ = error;
-    follow_changed_.wait_for(lock, stop, std::chrono::seconds(plan_.poll_seconds),
-                             [] { return false; });
-  }
-}
-
-void MountedFilesystem::look_at_server() {
-  std::vector<LibraryId> ids;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto* library : tree_.libraries()) ids.push_back(library->id);
-  }
-  if (!ids.empty()) {
-    for (const auto& [library, head] : remote_->heads(ids)) sync_of(library).head_seen(head);
-  }
-  if (plan_.libraries.empty()) look_at_libraries();
-  const auto quota = remote_->quota();
-  const std::lock_guard lock(quota_mutex_);
-  quota_ = quota;
-}
-
-// Libraries that appeared since; one that went stays as long as the mount does.
-void MountedFilesystem::look_at_libraries() {
-  const auto infos = remote_->libraries();
-  Notices notices;
-  for (const auto& info : infos) {
-    {
-      const std::lock_guard lock(mutex_);
-      const auto known = syncs_.find(info.id);
-      if (known != syncs_.end()) {
-        auto& library = tree_.library(info.id);
-        library.writable = info.writable;
-        continue;
-      }
-    }
-    add_library(info, false);
-    const std::lock_guard lock(mutex_);
-    notices.entries.emplace_back(root_ino, tree_.library(info.id).shown_name);
-  }
-  if (!notices.entries.empty()) notices.data.push_back(root_ino);
-  notices.tell(*context_.kernel);
 }
 
 void MountedFilesystem::on_unmount(std::function<void()> unmount) { unmount_ = std::move(unmount); }

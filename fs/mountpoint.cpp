@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,14 @@ void clear_dead_mount(const files::path& mountpoint) {
                               mountpoint.string());
 }
 
+// Whether a mount of ours has lost its daemon.  The kernel may still know the attributes of its
+// top, so lstat() would not tell; statfs() is always asked of the daemon.
+bool is_dead(const files::path& mountpoint) {
+  struct statfs st = {};
+  return mounted_type(mountpoint) == "fuse.nacre" && statfs(mountpoint.c_str(), &st) != 0 &&
+         (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 }  // namespace
 
 std::optional<std::string> mounted_type(const files::path& mountpoint) {
@@ -89,12 +98,9 @@ std::optional<std::string> mounted_type(const files::path& mountpoint) {
 }
 
 void check_mountpoint(const files::path& mountpoint) {
+  if (is_dead(mountpoint)) clear_dead_mount(mountpoint);
   struct stat st = {};
-  int rc = lstat(mountpoint.c_str(), &st);
-  if (rc != 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
-    if (mounted_type(mountpoint) == "fuse.nacre") clear_dead_mount(mountpoint);
-    rc = lstat(mountpoint.c_str(), &st);
-  }
+  const int rc = lstat(mountpoint.c_str(), &st);
   if (rc != 0 && errno == ENOENT)
     throw Error(
         Errc::not_found,

@@ -6,12 +6,12 @@
 // So operations ask for what they lack before they change anything.
 //
 // A worker's request may be given up by its caller (a signal): the caller has its
-// answer then, and whatever would still wait throws Error{interrupted} instead.
+// answer then, and whatever waits or would still wait throws Error{interrupted}
+// instead (base/waiting.hpp).
 #pragma once
 
-#include <atomic>
-
 #include "base/error.hpp"
+#include "base/waiting.hpp"
 
 namespace nacre {
 
@@ -19,12 +19,11 @@ struct WouldBlock {};  // not an Error: nothing went wrong
 
 namespace patience {
 inline thread_local bool in_a_hurry = false;
-inline thread_local const std::atomic<bool>* given_up = nullptr;  // of this thread's request
 
 // To be called before every call of a Remote on behalf of a request.
 inline void about_to_wait() {
   if (in_a_hurry) throw WouldBlock{};
-  if (given_up != nullptr && *given_up)
+  if (waiting::here.stop.stop_requested())
     throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
 }
 }  // namespace patience

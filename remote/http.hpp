@@ -84,6 +84,7 @@ class Http {
 
   // Any answer of the server, after retries where they may help: network
   // failures, 429, 502, 503, 504 for idempotent requests, 500 too for GET.
+  // Keeps to the caller's patience (base/waiting.hpp), over all tries.
   // Throws Error{unreachable, corrupt, interrupted}.
   HttpReply perform(const HttpRequest& request);
 

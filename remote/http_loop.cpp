@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <future>
 #include <iterator>
 #include <new>
+#include <utility>
+
+#include "base/waiting.hpp"
 
 namespace nacre {
 namespace {
@@ -16,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr const char* closing = "the connection is being closed";
+constexpr const char* given_up = "nobody waits for it any more";
+constexpr const char* silent = "no answer in time; check the network and the server's address";
 constexpr std::array known_headers = {"location", "retry-after", "content-type", "x-seafile-otp",
                                       "x-seafile-wiped"};
 
@@ -127,7 +131,14 @@ struct HttpLoop::Transfer {
   bool too_large = false;
   HttpOutcome outcome;
   std::array<char, CURL_ERROR_SIZE> error{};
-  std::promise<HttpOutcome> done;
+  const std::shared_ptr<Heard> heard = waiting::here.heard;  // by who waits; may be null
+
+  std::condition_variable_any finished;
+  bool over = false;       // guarded by the loop's mutex, as is the next
+  bool abandoned = false;  // nobody waits for it
+  void hear() const noexcept {
+    if (heard) heard->store(Clock::now());
+  }
 
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) noexcept;
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* user) noexcept;
@@ -137,6 +148,7 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
                                         void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
   auto& outcome = transfer.outcome;
+  transfer.hear();
   const ByteView bytes(reinterpret_cast<const std::uint8_t*>(data), size);
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -166,6 +178,7 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
 
 std::size_t HttpLoop::Transfer::on_header(char* data, std::size_t, std::size_t size,
                                           void* user) noexcept try {
+  static_cast<Transfer*>(user)->hear();
   auto& headers = static_cast<Transfer*>(user)->outcome.reply.headers;
   const std::string_view line(data, size);
   if (line.starts_with("HTTP/")) headers.clear();  // what came before was a 1xx answer
@@ -214,29 +227,43 @@ void HttpLoop::close() {
 }
 
 HttpOutcome HttpLoop::attempt(const HttpRequest& request, const std::string& url) {
-  auto transfer = std::make_unique<Transfer>(request, url);
-  auto future = transfer->done.get_future();
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) {
-      HttpOutcome outcome;
-      outcome.failure = Errc::interrupted;
-      outcome.why = closing;
-      return outcome;
-    }
-    (request.bulk ? bulk_ : small_).push_back(std::move(transfer));
+  const auto transfer = std::make_shared<Transfer>(request, url);
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    HttpOutcome outcome;
+    outcome.failure = Errc::interrupted;
+    outcome.why = closing;
+    return outcome;
   }
+  (request.bulk ? bulk_ : small_).push_back(transfer);
   curl_multi_wakeup(multi_->handle.get());
-  return future.get();
+  const auto over = [&] { return transfer->over; };
+  const auto end = waiting::wait(transfer->finished, lock, over);
+  if (end != waiting::End::done) {
+    // What it borrowed is the caller's: the thread has to let go of it first.
+    transfer->abandoned = abandoned_ = true;
+    curl_multi_wakeup(multi_->handle.get());
+    transfer->finished.wait(lock, over);
+    auto& outcome = transfer->outcome;
+    if (outcome.failure && end == waiting::End::late) {
+      outcome.failure = Errc::unreachable;
+      outcome.why = silent;
+    }
+  }
+  return std::move(transfer->outcome);
 }
 
 bool HttpLoop::pause(milliseconds time) {
+  const auto& waits = waiting::here;
+  if (Clock::now() + time >= waits.until()) return false;
   std::unique_lock lock(mutex_);
-  return !closing_.wait_for(lock, time, [this] { return closed_; });
+  return !closing_.wait_for(lock, waits.stop, time, [this] { return closed_; }) &&
+         !waits.stop.stop_requested();
 }
 
 void HttpLoop::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    drop_abandoned();
     admit();
     int running = 0;
     curl_multi_perform(multi_->handle.get(), &running);
@@ -251,11 +278,35 @@ void HttpLoop::run(const std::stop_token& stop) {
   Queue queued;
   {
     const std::lock_guard lock(mutex_);  // closed_ is set: no more will come
-    queued = std::move(small_);
+    queued = std::exchange(small_, {});
     std::ranges::move(bulk_, std::back_inserter(queued));
     bulk_.clear();
   }
   for (auto& transfer : queued) finish(*transfer, Errc::interrupted, closing);
+}
+
+void HttpLoop::drop_abandoned() {
+  std::vector<Shared> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(abandoned_, false)) return;
+    const auto take = [&](auto& from) {
+      std::erase_if(from, [&](const Shared& transfer) {
+        if (transfer->abandoned) dropped.push_back(transfer);
+        return transfer->abandoned;
+      });
+    };
+    take(small_);
+    take(bulk_);
+    take(active_);
+  }
+  for (const auto& transfer : dropped) {
+    if (transfer->easy) {  // it had begun
+      curl_multi_remove_handle(multi_->handle.get(), transfer->easy.get());
+      if (transfer->request.bulk) --active_bulk_;
+    }
+    finish(*transfer, Errc::interrupted, given_up);
+  }
 }
 
 // Our own queue, not curl's: a transfer's timeouts begin when it does, and
@@ -288,10 +339,10 @@ void HttpLoop::admit() {
   for (auto& transfer : late) {
     finish(*transfer, Errc::unreachable, "no answer in time; too many requests are waiting");
   }
-  for (auto& transfer : chosen) start(std::move(transfer));
+  for (const auto& transfer : chosen) start(transfer);
 }
 
-void HttpLoop::start(std::unique_ptr<Transfer> transfer) {
+void HttpLoop::start(const Shared& transfer) {
   transfer->easy.reset(curl_easy_init());
   auto* easy = transfer->easy.get();
   if (easy == nullptr || !prepare(*transfer) ||
@@ -300,8 +351,8 @@ void HttpLoop::start(std::unique_ptr<Transfer> transfer) {
     finish(*transfer, Errc::internal, "curl: a transfer cannot be set up");
     return;
   }
-  active_.push_back(std::move(transfer));
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, active_.back().get());
+  active_.push_back(transfer);
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer.get());
 }
 
 bool HttpLoop::prepare(Transfer& transfer) {
@@ -364,7 +415,7 @@ bool HttpLoop::collect() {
     curl_multi_remove_handle(multi_->handle.get(), easy);
     const auto at = std::ranges::find_if(
         active_, [&](const auto& t) { return static_cast<void*>(t.get()) == mine; });
-    const auto transfer = std::move(*at);
+    const Shared transfer = *at;
     active_.erase(at);
     if (transfer->request.bulk) --active_bulk_;
     long status = 0;
@@ -387,10 +438,11 @@ bool HttpLoop::collect() {
 
 void HttpLoop::finish(Transfer& transfer, std::optional<Errc> failure, const char* why) {
   transfer.easy.reset();  // from here on nothing borrowed is looked at
-  auto& outcome = transfer.outcome;
-  outcome.failure = failure;
-  outcome.why = why;
-  transfer.done.set_value(std::move(outcome));
+  const std::lock_guard lock(mutex_);
+  transfer.outcome.failure = failure;
+  transfer.outcome.why = why;
+  transfer.over = true;
+  transfer.finished.notify_all();
 }
 
 }  // namespace nacre

@@ -37,10 +37,11 @@ class HttpLoop {
   // Ends all transfers; what is attempted from now on is Errc::interrupted.
   void close();
 
-  // One try, bounded by the request's time_limit.
+  // One try, bounded by the request's time_limit, and by the caller's patience
+  // (base/waiting.hpp), after which nothing of it goes on.
   HttpOutcome attempt(const HttpRequest& request, const std::string& url);
 
-  // False if the loop is closed meanwhile.
+  // False if the loop is closed, or the caller's patience ends, meanwhile.
   bool pause(std::chrono::milliseconds time);
 
   [[nodiscard]] const HttpOptions& options() const noexcept { return options_; }
@@ -48,25 +49,28 @@ class HttpLoop {
  private:
   struct Multi;
   struct Transfer;
-  using Queue = std::deque<std::unique_ptr<Transfer>>;
+  using Shared = std::shared_ptr<Transfer>;  // with the one who waits for it
+  using Queue = std::deque<Shared>;
 
   void run(const std::stop_token& stop);
   void admit();
-  void start(std::unique_ptr<Transfer> transfer);
+  void drop_abandoned();
+  void start(const Shared& transfer);
   bool prepare(Transfer& transfer);
   bool collect();
-  static void finish(Transfer& transfer, std::optional<Errc> failure, const char* why);
+  void finish(Transfer& transfer, std::optional<Errc> failure, const char* why);
 
   const HttpOptions options_;
   const bool loopback_;
   std::unique_ptr<Multi> multi_;
-  std::list<std::unique_ptr<Transfer>> active_;  // the thread's own, as is the next
+  std::list<Shared> active_;  // the thread's own, as is the next
   std::size_t active_bulk_ = 0;
   std::mutex mutex_;
-  std::condition_variable closing_;
-  bool closed_ = false;  // guarded by mutex_, as are the next
-  Queue small_, bulk_;   // not begun yet
-  std::jthread thread_;  // last in, first out
+  std::condition_variable_any closing_;
+  bool closed_ = false;     // guarded by mutex_, as are the next
+  bool abandoned_ = false;  // a transfer that nobody waits for any more is to be dropped
+  Queue small_, bulk_;      // not begun yet
+  std::jthread thread_;     // last in, first out
 };
 
 }  // namespace nacre

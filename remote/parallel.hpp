@@ -11,10 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "base/waiting.hpp"
+
 namespace nacre {
 
 // Runs job(0) … job(count - 1) on up to `lanes` threads, one of them the
-// caller's.  After a failure no further job begins; the first one is thrown on.
+// caller's, all with its patience.  After a failure no further job begins; the first one is thrown
+// on.
 template <class Job>
 void run_parallel(std::size_t count, std::size_t lanes, const Job& job) {
   std::atomic<std::size_t> next = 0;
@@ -33,7 +36,13 @@ void run_parallel(std::size_t count, std::size_t lanes, const Job& job) {
   };
   {
     std::vector<std::jthread> threads;
-    while (threads.size() + 1 < std::min(lanes, count)) threads.emplace_back(work);
+    const auto& ours = waiting::here;
+    while (threads.size() + 1 < std::min(lanes, count)) {
+      threads.emplace_back([&work, &ours] {
+        const WaitAs caller(ours);
+        work();
+      });
+    }
     work();
   }
   if (failure) std::rethrow_exception(failure);

@@ -44,30 +44,23 @@ HttpReply SeafileLink::sync(const LibraryId& library, HttpRequest request) {
   }
 }
 
-// However many ask, one fetches: each answer of the server is one more token there.
-SeafileLink::Token SeafileLink::token(const LibraryId& library, const Token& refused) {
-  std::promise<Token> promise;
-  const auto [known, coming] = tokens_.with([&](auto& tokens) {
-    auto& entry = tokens[library];
-    if (entry.token && entry.token != refused) return std::pair(entry.token, entry.coming);
-    const std::pair found(Token(), entry.coming);
-    if (!entry.coming.valid()) entry.coming = promise.get_future().share();
-    return found;
+SeafileLink::Token SeafileLink::known_token(const LibraryId& library, const Token& refused) const {
+  return tokens_.with([&](const auto& tokens) {
+    const auto at = tokens.find(library);
+    return at == tokens.end() || at->second == refused ? Token() : at->second;
   });
-  if (known) return known;
-  if (coming.valid()) return coming.get();
-  const auto settle = [&](const Token& fresh) {
-    tokens_.with([&](auto& tokens) { tokens[library] = {fresh, {}}; });
-  };
-  try {
-    auto fresh = fetch_token(library);
-    settle(fresh);
-    promise.set_value(fresh);
-    return fresh;
-  } catch (...) {  // whoever waits fails with us
-    settle(nullptr);
-    promise.set_exception(std::current_exception());
-    throw;
+}
+
+SeafileLink::Token SeafileLink::token(const LibraryId& library, const Token& refused) {
+  if (auto known = known_token(library, refused)) return known;
+  for (;;) {
+    auto token = flights_.run(library, [&] {
+      if (auto known = known_token(library, refused)) return known;  // landed since we looked
+      auto fresh = fetch_token(library);
+      tokens_.with([&](auto& tokens) { tokens[library] = fresh; });
+      return fresh;
+    });
+    if (token != refused) return token;  // else of a flight that knew of no refusal
   }
 }
 
@@ -93,8 +86,7 @@ void SeafileLink::fetch_tokens(std::span<const LibraryId> libraries) {
   std::vector<LibraryId> lacking;
   tokens_.with([&](const auto& tokens) {
     for (const auto& library : libraries) {
-      const auto at = tokens.find(library);
-      if (at == tokens.end() || !at->second.token) lacking.push_back(library);
+      if (!tokens.contains(library)) lacking.push_back(library);
     }
   });
   for (std::size_t at = 0; at < lacking.size(); at += batch) {
@@ -114,7 +106,7 @@ void SeafileLink::fetch_tokens(std::span<const LibraryId> libraries) {
 
 void SeafileLink::remember(const LibraryId& library, Secret token) {
   const auto shared = std::make_shared<const Secret>(std::move(token));
-  tokens_.with([&](auto& tokens) { tokens[library].token = shared; });
+  tokens_.with([&](auto& tokens) { tokens[library] = shared; });
 }
 
 }  // namespace nacre

@@ -5,7 +5,6 @@
 // seafile_remote.cpp and account.cpp.  Any thread may call any member.
 #pragma once
 
-#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/guarded.hpp"
+#include "base/single_flight.hpp"
 #include "remote/http.hpp"
 #include "remote/seafile_remote.hpp"
 #include "remote/wire.hpp"
@@ -39,16 +39,15 @@ class SeafileLink {
 
  private:
   using Token = std::shared_ptr<const Secret>;
-  struct Entry {
-    Token token;                       // null: none yet, or
-    std::shared_future<Token> coming;  // somebody is fetching it
-  };
   Token token(const LibraryId& library, const Token& refused);
   Token fetch_token(const LibraryId& library);
 
   Http http_;
   const Secret token_;
-  Guarded<std::unordered_map<LibraryId, Entry>> tokens_;
+  [[nodiscard]] Token known_token(const LibraryId& library, const Token& refused) const;
+
+  Guarded<std::unordered_map<LibraryId, Token>> tokens_;
+  SingleFlight<LibraryId, Token> flights_;  // however many ask: each answer is one more token there
 };
 
 }  // namespace nacre

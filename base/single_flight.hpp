@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One fetch of a thing, however many wait for it.  Any thread may call any
-// member.  A failure is shared by those who waited and forgotten then: whoever
-// comes next tries again.
+// One fetch of a thing, however many wait for it, each with its own patience
+// (base/waiting.hpp).  Any thread may call any member.  A failure is shared by those
+// who waited and forgotten then: whoever comes next tries again.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,13 +13,14 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "fs/patience.hpp"
+#include "base/waiting.hpp"
 
 namespace nacre {
 
 template <class Key, class Value>
 class SingleFlight {
   struct Flight {
+    std::shared_ptr<Heard> heard = waiting::here.heard;  // by who fetches; may be null
     bool over = false;
     std::optional<Value> value;
     std::optional<Errc> code;  // of the failure, kept as words: threads share no exception
@@ -68,19 +68,22 @@ class SingleFlight {
     return std::optional<Ticket>(std::in_place, *this, key);
   }
 
-  // The result of `work`, ours or that of a thread which began before us.  Both
-  // are waits: never in a Hurry.
+  // The result of `work`, ours or that of a thread which began before us.
+  // Throws Error{interrupted, unreachable} where our own patience ends first.
   template <class Work>
   Value run(const Key& key, Work&& work) {
+    auto waits = waiting::here;
+    if (!waits.heard) waits.heard = std::make_shared<Heard>(Waiting::Clock::now());
+    const WaitAs audible(std::move(waits));  // for those who wait for us
     for (;;) {
-      patience::about_to_wait();
       if (auto ticket = begin(key)) {
         try {
           Value value = work();
           ticket->land(value);
           return value;
         } catch (const Error& e) {
-          ticket->fail(e);
+          // That nobody needs it here any more says nothing to those who waited.
+          if (e.code() != Errc::interrupted) ticket->fail(e);
           throw;
         }
       }
@@ -94,7 +97,14 @@ class SingleFlight {
     const auto found = flights_.find(key);
     if (found == flights_.end()) return std::nullopt;
     const std::shared_ptr<Flight> flight = found->second;
-    over_.wait(lock, [&] { return flight->over; });
+    switch (waiting::wait(
+        over_, lock, [&] { return flight->over; }, flight->heard.get())) {
+      case waiting::End::done: break;
+      case waiting::End::stopped:
+        throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
+      case waiting::End::late:
+        throw Error(Errc::unreachable, "server: no answer in time; check the network");
+    }
     if (flight->code) throw Error(*flight->code, flight->why);
     return flight->value;
   }
@@ -112,7 +122,7 @@ class SingleFlight {
   }
 
   std::mutex mutex_;
-  std::condition_variable over_;
+  std::condition_variable_any over_;
   std::unordered_map<Key, std::shared_ptr<Flight>> flights_;  // guarded by mutex_
 };
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/watched_remote.hpp"
+
+#include <type_traits>
+
+#include "base/error.hpp"
+#include "base/waiting.hpp"
+
+namespace nacre {
+namespace {
+
+// Whether a failure shows that somebody answered; ours do not.
+bool is_an_answer(Errc code) {
+  return code != Errc::interrupted && code != Errc::internal && code != Errc::invalid &&
+         code != Errc::full;
+}
+
+}  // namespace
+
+void WatchedRemote::note(bool away, const std::string& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    why_ = why;
+  }
+  if (away_.exchange(away) != away) changed_();
+}
+
+template <class Ask>
+auto WatchedRemote::ask(Ask ask) {
+  if (end_.stop_requested())
+    throw Error(Errc::interrupted, "server: not asked any more, the mount is ending");
+  auto waits = waiting::here;
+  if (waits.fail_fast && away_) {
+    const std::lock_guard lock(mutex_);
+    throw Error(Errc::unreachable, why_);
+  }
+  // Who has nobody to end its waiting waits no longer than the mount lives.
+  if (!waits.stop.stop_possible()) waits.stop = end_.get_token();
+  const WaitAs caller(std::move(waits));
+  try {
+    if constexpr (std::is_void_v<decltype(ask())>) {
+      ask();
+      if (away_) note(false, {});
+    } else {
+      auto answer = ask();
+      if (away_) note(false, {});
+      return answer;
+    }
+  } catch (const Error& error) {
+    if (error.code() == Errc::unreachable)
+      note(true, error.what());
+    else if (away_ && is_an_answer(error.code()))
+      note(false, {});
+    throw;
+  }
+}
+
+std::vector<LibraryInfo> WatchedRemote::libraries() {
+  return ask([&] { return remote_->libraries(); });
+}
+LibraryInfo WatchedRemote::create_library(const NewLibrary& library) {
+  return ask([&] { return remote_->create_library(library); });
+}
+ObjectId WatchedRemote::head(const LibraryId& library) {
+  return ask([&] { return remote_->head(library); });
+}
+std::vector<LibraryHead> WatchedRemote::heads(std::span<const LibraryId> libraries) {
+  return ask([&] { return remote_->heads(libraries); });
+}
+Commit WatchedRemote::commit(const LibraryId& library, const ObjectId& id) {
+  return ask([&] { return remote_->commit(library, id); });
+}
+std::vector<FsObject> WatchedRemote::objects(const LibraryId& library,
+                                             std::span<const ObjectId> ids) {
+  return ask([&] { return remote_->objects(library, ids); });
+}
+Bytes WatchedRemote::block(const LibraryId& library, const ObjectId& id) {
+  return ask([&] { return remote_->block(library, id); });
+}
+std::vector<std::uint64_t> WatchedRemote::block_sizes(const LibraryId& library,
+                                                      const ObjectId& file) {
+  return ask([&] { return remote_->block_sizes(library, file); });
+}
+std::vector<ObjectId> WatchedRemote::missing_objects(const LibraryId& library,
+                                                     std::span<const ObjectId> ids) {
+  return ask([&] { return remote_->missing_objects(library, ids); });
+}
+std::vector<ObjectId> WatchedRemote::missing_blocks(const LibraryId& library,
+                                                    std::span<const ObjectId> ids) {
+  return ask([&] { return remote_->missing_blocks(library, ids); });
+}
+void WatchedRemote::check_upload(const LibraryId& library, std::int64_t added_bytes) {
+  ask([&] { remote_->check_upload(library, added_bytes); });
+}
+void WatchedRemote::put_commit(const Commit& commit) {
+  ask([&] { remote_->put_commit(commit); });
+}
+void WatchedRemote::put_objects(const LibraryId& library, std::span<const FsObject> objects) {
+  ask([&] { remote_->put_objects(library, objects); });
+}
+void WatchedRemote::put_block(const LibraryId& library, const ObjectId& id, ByteView stored) {
+  ask([&] { remote_->put_block(library, id, stored); });
+}
+ObjectId WatchedRemote::publish(const LibraryId& library, const ObjectId& commit) {
+  return ask([&] { return remote_->publish(library, commit); });
+}
+Quota WatchedRemote::quota() {
+  return ask([&] { return remote_->quota(); });
+}
+
+}  // namespace nacre
