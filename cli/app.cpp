@@ -173,6 +173,24 @@ void add_control(CLI::App& app, Commands& commands) {
       ->check(CLI::Range(0, 30 * 24 * 3600));
 }
 
+void add_rescue(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("rescue", "Write all unsent changes out as plain files");
+  const auto options = add(commands, command, rescue);
+  command
+      ->add_option("SOURCE", options->source, "A mountpoint; or, unmounted, an account or dir:PATH")
+      ->required();
+  command->add_option("DIR", options->folder, "A new or empty folder for the files")->required();
+  command->add_option("--unlock", options->unlock, "Give this library's password; may be repeated")
+      ->option_text("NAME|ID")
+      ->allow_extra_args(false);
+  add_password(command, options->password);
+  command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
+      ->option_text("D");
+  command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
+      ->option_text("D");
+  command->add_flag("--json", options->json, "Print one JSON object");
+}
+
 void add_server(CLI::App& app, Commands& commands) {
   auto* command = app.add_subcommand("serve", "Serve a folder as a small Seafile server");
   const auto options = add(commands, command, serve);
@@ -214,6 +232,7 @@ Exit parse_and_run(std::span<const std::string> args, const Io& io) {
   add_libraries(app, commands);
   add_mount(app, commands);
   add_control(app, commands);
+  add_rescue(app, commands);
   add_server(app, commands);
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // reversed, as CLI11 wants

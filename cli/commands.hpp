@@ -88,6 +88,15 @@ struct UmountOptions {
 };
 Exit umount(const UmountOptions& options, const Io& io);
 
+struct RescueOptions {
+  std::string source, folder;
+  std::vector<std::string> unlock;
+  std::string cache_dir, state_dir;
+  PasswordSource password;
+  bool json = false;
+};
+Exit rescue(const RescueOptions& options, const Io& io);
+
 struct ServeOptions {
   std::string folder, listen, tls_cert, tls_key, add_user;
   PasswordSource password;

@@ -11,13 +11,11 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/folders.hpp"
-#include "crypto/hash.hpp"
+#include "cli/source.hpp"
 #include "fs/mountpoint.hpp"
-#include "remote/directory_remote.hpp"
 
 namespace nacre {
 namespace {
@@ -102,52 +100,6 @@ Tuning tuning_of(const MountOptions& options) {
   return tuning;
 }
 
-// What is mounted: an account on a server, or a folder.
-struct Source {
-  std::string shown;  // to mount(8) and df
-  std::string name;   // of its folders for cache and state
-  std::optional<Account> account;
-  stdfs::path folder;
-};
-
-Source find_source(const std::string& given, const Tuning& tuning) {
-  if (given.starts_with("dir:")) {
-    if (tuning.ca_file) throw UsageError("mount: -o ca-file is for a server, not for a folder");
-    Source source;
-    source.folder = stdfs::weakly_canonical(stdfs::absolute(given.substr(4)));
-    source.shown = "dir:" + source.folder.string();
-    source.name = "dir-" + sha1(as_bytes(source.folder.string())).hex().substr(0, 16);
-    return source;
-  }
-  Source source;
-  source.account = choose_account(given);
-  if (tuning.ca_file) source.account->server.ca_file = tuning.ca_file;
-  source.shown = source.account->server.url + "/";
-  source.name = source.account->alias;
-  return source;
-}
-
-std::unique_ptr<Remote> open_source(const Source& source, const Tuning& tuning) {
-  return source.account ? open_account(*source.account, tuning.unverified_blocks)
-                        : open_directory_remote(source.folder);
-}
-
-// Passwords for the libraries named by --unlock; else, where one is given, for the one
-// encrypted library among those to be mounted.
-std::vector<LibraryPassword> read_passwords(const MountOptions& options) {
-  auto names = options.unlock;
-  if (names.empty() && options.password.given()) names.emplace_back();
-  std::vector<std::string> prompts;
-  prompts.reserve(names.size());
-  for (const auto& name : names)
-    prompts.push_back("Password of " + (name.empty() ? "the encrypted library" : name));
-  auto secrets = read_secrets(options.password, prompts);
-  std::vector<LibraryPassword> passwords;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    passwords.push_back({.library = names[i], .password = std::move(secrets[i])});
-  return passwords;
-}
-
 // Messages of the daemon; one older file is kept.
 void start_log(const stdfs::path& state_dir) {
   constexpr std::uintmax_t enough = std::uintmax_t{4} << 20U;
@@ -160,26 +112,18 @@ void start_log(const stdfs::path& state_dir) {
   log::set_file(file);
 }
 
-// A cache belongs to a state, whose key seals it: another state gets another cache.
-stdfs::path cache_dir_of(const MountOptions& options, const Source& source) {
-  if (!options.cache_dir.empty()) return stdfs::absolute(options.cache_dir);
-  if (options.state_dir.empty()) return cache_folder() / source.name;
-  const auto state = stdfs::absolute(options.state_dir).lexically_normal().string();
-  return cache_folder() / (source.name + "-" + sha1(as_bytes(state)).hex().substr(0, 16));
-}
-
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
-  const auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning);
-  const auto state_dir =
-      options.state_dir.empty() ? state_folder() / source.name : stdfs::absolute(options.state_dir);
-  const auto cache_dir = cache_dir_of(options, source);
+  const auto source =
+      find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
+  const auto state_dir = state_dir_of(source, options.state_dir);
+  const auto cache_dir = cache_dir_of(source, options.cache_dir, options.state_dir);
   const auto mountpoint = absolute_mountpoint(options.places.back());
   check_mountpoint(mountpoint);  // before a password is asked for
   make_private_folder(state_dir);
   make_private_folder(cache_dir);
 
-  auto remote = open_source(source, tuning);
-  auto passwords = read_passwords(options);
+  auto remote = open_source(source, tuning.unverified_blocks);
+  auto passwords = read_passwords(options.unlock, options.password);
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
@@ -189,7 +133,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .cache_dir = cache_dir,
                  .state_dir = state_dir,
                  .device_key = device_key(state_dir),
-                 .client = source.account ? source.account->client : sha1(as_bytes(host_name())),
+                 .client = client_of(source),
                  .libraries = options.libraries,
                  .passwords = std::move(passwords),
                  .read_only = tuning.read_only || !remote->writable(),

@@ -25,7 +25,10 @@
 namespace nacre {
 
 struct ControlRequest {
-  std::vector<std::string> words;  // words[0] is the verb: status, sync, unlock, lock, umount
+  // words[0] is the verb:
+  //   status [json]; sync wait|nowait SECONDS; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
+  //   rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete"
+  std::vector<std::string> words;
   std::optional<Secret> secret;
 };
 

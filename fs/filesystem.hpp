@@ -111,7 +111,7 @@ class Filesystem {
   virtual std::optional<std::string> get_xattr(Ino ino, std::string_view name) = 0;
   virtual std::vector<std::string> list_xattr(Ino ino) = 0;
 
-  // status, sync, unlock, lock, umount (fs/control.hpp); may wait as long as its words say.
+  // status, sync, unlock, lock, rescue, umount (fs/control.hpp); may wait as long as its words say.
   virtual ControlReply control(ControlRequest request) = 0;
   // Called by the mount when a `umount` verb is to be carried out.
   virtual void on_unmount(std::function<void()> unmount) = 0;

@@ -31,6 +31,7 @@ struct MountPlan {
       {};  // names or ids; empty: all.  One: its top is the mountpoint
   std::vector<LibraryPassword> passwords = {};
   bool read_only = false;
+  bool rescue_only = false;  // sends nothing; knows only libraries with unsent changes
   std::uint64_t cache_limit = std::uint64_t{10} << 30U;   // bytes
   std::uint64_t write_buffer = std::uint64_t{64} << 20U;  // bytes of unsent data in memory
   bool fsync_remote = false;      // fsync(2) returns when the server has confirmed the file

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The half of MountedFilesystem that answers commands, and extended attributes.
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/waiting.hpp"
+#include "fs/rescue.hpp"
+#include "fs/size_text.hpp"
 #include "fs/with_tree.hpp"
 
 namespace nacre {
@@ -13,16 +16,6 @@ namespace {
 
 constexpr std::string_view xattr_state = "user.nacre.state", xattr_library = "user.nacre.library",
                            xattr_hint = "user.nacre.hint";
-
-std::string size_text(std::uint64_t bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  auto value = static_cast<double>(bytes);
-  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-  return text;
-}
 
 // One word for what a library is doing.
 const char* state_word(bool locked, bool ready, const SyncStatus& status) {
@@ -71,6 +64,7 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     }
     return {};
   }
+  if (verb == "rescue") return rescue(word(1), word(2) == "json");
   if (verb == "umount") return umount(seconds_of(word(1)));
   throw Error(Errc::invalid, verb + ": a request that this mount does not know");
 } catch (const Error& error) {
@@ -101,6 +95,49 @@ ControlReply MountedFilesystem::umount(std::chrono::seconds timeout) {
     throw;
   }
   return {0, left};
+}
+
+ControlReply MountedFilesystem::rescue(const std::string& folder, bool json) {
+  const WaitAs rescuing(Waiting::at_most(patience(), true));
+  Rescue rescue(folder, tree_, mutex_, state_);
+  auto elsewhere = libraries_with_changes();
+  for (auto* library : all_libraries()) {
+    rescue.add(*library);
+    elsewhere.erase(library->id);
+  }
+  const auto rescued = rescue.finish();
+  constexpr std::size_t most_shown = 1000;
+  const auto shown = std::min(rescued.incomplete.size(), most_shown);
+  const bool whole = rescued.incomplete.empty() && elsewhere.empty();
+  std::string text = whole ? "complete\n" : "incomplete\n";
+  if (json) {
+    JsonWriter out;
+    out.object().key("folder").value(folder).key("files").value(rescued.files);
+    out.key("bytes").value(rescued.bytes).key("changes").value(rescued.changes);
+    out.key("incomplete_files").value(rescued.incomplete.size()).key("incomplete").array();
+    for (std::size_t i = 0; i < shown; ++i) {
+      const auto& [path, why] = rescued.incomplete[i];
+      out.object().key("path").value(path).key("why").value(why).end();
+    }
+    out.end().key("elsewhere").array();
+    for (const auto& id : elsewhere) out.value(id.text());
+    out.end().end();
+    return {0, text + std::move(out).take() + "\n"};
+  }
+  text += std::to_string(rescued.files) + (rescued.files == 1 ? " file (" : " files (") +
+          size_text(rescued.bytes) + ") written to " + folder + "\n";
+  if (rescued.changes > 0)
+    text += std::to_string(rescued.changes) +
+            " removals, renames and the like are listed in *.changes.txt there\n";
+  for (std::size_t i = 0; i < shown; ++i)
+    text += "incomplete: " + rescued.incomplete[i].path + ": " + rescued.incomplete[i].why + "\n";
+  if (shown < rescued.incomplete.size())
+    text += "incomplete: " + std::to_string(rescued.incomplete.size() - shown) + " more\n";
+  for (const auto& id : elsewhere)
+    text += "library " + id.str() +
+            " has unsent changes too, which this mount does not show: end the mount, and rescue "
+            "from the account\n";
+  return {0, text};
 }
 
 Pending MountedFilesystem::unsent() {

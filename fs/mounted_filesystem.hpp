@@ -106,6 +106,7 @@ class MountedFilesystem final : public Filesystem {
   void send_all(std::chrono::steady_clock::time_point deadline);
   Pending unsent();
   std::string unsent_text();  // empty: there is nothing
+  ControlReply rescue(const std::string& folder, bool json);
   ControlReply umount(std::chrono::seconds timeout);
   ControlReply sync(bool wait, std::chrono::seconds timeout);
   std::string status_json();

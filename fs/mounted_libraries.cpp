@@ -89,19 +89,22 @@ std::vector<LibraryInfo> MountedFilesystem::libraries_to_know() {
     infos = remote_->libraries();
     remember(infos);
   } catch (const Error& error) {
-    if (error.code() != Errc::unreachable) throw;
+    if (error.code() != Errc::unreachable && !plan_.rescue_only) throw;
     const auto kept = state_.get(record_key::libraries());
-    if (!kept)
+    if (!kept && !plan_.rescue_only)
       throw Error(Errc::unreachable, std::string(error.what()) +
                                          "; nothing of this account has been mounted here "
                                          "before, so the server is needed this time");
-    infos = decode_libraries(*kept);
+    if (kept) infos = decode_libraries(*kept);
     const std::lock_guard lock(follow_mutex_);
     connection_error_ = error.what();
     list_is_old_ = true;
-    log::warning("mounting without the server: " + connection_error_);
+    log::warning("going on without the server: " + connection_error_);
   }
-  for (const auto& id : libraries_with_changes()) {
+  const auto changed = libraries_with_changes();
+  if (plan_.rescue_only)
+    std::erase_if(infos, [&](const LibraryInfo& info) { return !changed.contains(info.id); });
+  for (const auto& id : changed) {
     if (std::ranges::find(infos, id, &LibraryInfo::id) != infos.end()) continue;
     const auto base = known_base(id);
     if (!base) continue;  // nothing that could be shown

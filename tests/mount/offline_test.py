@@ -195,7 +195,7 @@ class Offline(kit.Case):
         mount.start()
         self.assertIn("connection", json.dumps(mount.status()))
         self.assertIsNotNone(mount.status()["connection_error"])
-        self.assertIn("without the server", mount.log())
+        self.assertIn("going on without the server", mount.log())
         with Timed(PROMPT, "what is known"):
             self.assertEqual(sorted(os.listdir(mount.where)), ["never opened", "plain", "secret"])
             self.assertEqual(get(mount.path("plain", "sent")), b"in plain")
