@@ -88,7 +88,7 @@ struct UmountOptions {
 Exit umount(const UmountOptions& options, const Io& io);
 
 struct ServeOptions {
-  std::string folder, listen, tls_cert, tls_key, add_user;
+  std::string folder, listen, tls_cert, tls_key, faults, add_user;
   PasswordSource password;
 };
 Exit serve(const ServeOptions& options, const Io& io);
