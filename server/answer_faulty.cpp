@@ -132,7 +132,7 @@ void answer_with_another(const ServerState& state, const httplib::Request& reque
   static const std::regex object("(.*/repo/([0-9a-f-]{36})/(commit|fs|block)/)([0-9a-f]{40})/?");
   static const std::regex pack(".*/repo/([0-9a-f-]{36})/pack-fs/?");
   std::smatch match;
-  if (std::regex_match(request.path, match, object)) {
+  if (request.method == "GET" && std::regex_match(request.path, match, object)) {
     const auto library = LibraryId::parse(match[2].str());
     const auto id = ObjectId::parse(match[4].str());
     const auto kind = match[3] == "fs" ? "fs" : match[3].str() + "s";
