@@ -4,19 +4,15 @@
 is read, and either all drains when it is well again or the status says what to do."""
 
 import concurrent.futures
-import contextlib
 import errno
 import os
 import re
-import shutil
 import time
-import unittest
 
 import kit
 from kit import get, put, wait_until
-from wire import Wire
+from weather import Weather
 
-CONFLICT = "SFConflict"
 STATUSES = (400, 401, 403, 404, 429, 443, 444, 500, 502, 503)
 MISDEEDS = ("reset", "lose-answer", "truncate", "corrupt", "wrong-id")
 
@@ -45,66 +41,8 @@ ADVICE = {401: "log in", 403: "ask the library's owner|for reading only", 429: "
           500: "try again later", 502: "try again later", 503: "try again later"}
 
 
-class Weather(kit.Case):
-    """One server for all tests of a class; every test has libraries of its own."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.world = kit.World()
-        cls.addClassCleanup(cls.world.close)
-        cls.world.serve()
-        for client in "ab":
-            cls.world.login(client)
-        cls.wire = Wire(cls.world)
-
-    def setUp(self):
-        self.addCleanup(self.world.faults)
-        self.addCleanup(self.logs_on_failure, self.world)
-
-    def mount(self, client, *libraries, options="quiet=100", secret=None):
-        words = [word for library in libraries for word in ("--library", library)]
-        mount = self.world.mount(client, *words, "-o", options, secret=secret)
-        self.addCleanup(mount.end_at_once)
-        return mount
-
-    def state(self, mount, name=None):
-        """What the status says of the library with this name, or of the only one."""
-        return next(library for library in mount.status()["libraries"]
-                    if name in (None, library["name"]))
-
-    def wait_for_error(self, mount, pattern, seconds=30):
-        """Until the library cannot be sent for a reason that the status tells."""
-
-        def told():
-            state = self.state(mount)
-            return state["state"] == "error" and re.search(pattern, state["error"]) and state
-
-        return wait_until(told, f"the status says {pattern!r}", seconds)
-
-    def check_drained(self, mount, library, expected=None, conflicts=False, secret=None):
-        """All is on the server: a second mount sees the same tree."""
-        state = self.state(mount)
-        self.assertEqual((state["pending_names"], state["error"]), (0, None))
-        here = kit.tree(mount.where)
-        other = self.mount("b", library, secret=secret)
-        self.assertEqual(kit.tree(other.where), here)
-        if not conflicts:
-            self.assertFalse([name for name in here if CONFLICT.encode() in name])
-        if expected is not None:
-            files = {name: get(mount.path(name)) for name in os.listdir(mount.where)}
-            self.assertEqual(files, expected)
-        self.assertEqual(other.end(), 0)
-
-
-    def tokens(self):
-        """The server's lines of tokens: a hash, a user, and a library where it is one for that."""
-        return get(self.world.path("storage", "tokens")).decode().splitlines(keepends=True)
-
-    def set_tokens(self, lines):
-        """As the owner of a server does it, who finds no button."""
-        fresh = self.world.path("storage", "tokens.test")
-        put(fresh, "".join(lines))
-        os.rename(fresh, self.world.path("storage", "tokens"))
+def action_of(fault):
+    return f"status {fault}" if isinstance(fault, int) else fault
 
 
 class Connection(Weather):
@@ -215,12 +153,9 @@ class Endpoints(Weather):
         mount = self.mount("a", *libraries.values())
         for name in cases:
             self.assertEqual(os.listdir(mount.path(name)), [])
-        rules = []
-        for name, (place, fault) in cases.items():
-            action = fault if fault in MISDEEDS else f"status {fault}"
-            rules.append(SENDING[place].format(libraries[name]) + " " + action)
         # A new token is asked for when the old one is refused.
-        self.world.faults(*rules)
+        self.world.faults(*(SENDING[place].format(libraries[name]) + " " + action_of(fault)
+                            for name, (place, fault) in cases.items()))
         asking = {libraries[name] for name, (place, _) in cases.items() if place == "token"}
         self.set_tokens([line for line in self.tokens() if line.split()[-1] not in asking])
         for name in cases:
@@ -266,11 +201,8 @@ class Endpoints(Weather):
                 put(writer.path(name, file), f"{file} of {name}")
         writer.sync()
         reader = self.mount("b", *libraries.values(), options="poll=3600")
-        rules = []
-        for name, (place, fault) in cases.items():
-            action = f"status {fault}" if isinstance(fault, int) else fault
-            rules.append(READING[place].format(libraries[name]) + " " + action)
-        self.world.faults(*rules)
+        self.world.faults(*(READING[place].format(libraries[name]) + " " + action_of(fault)
+                            for name, (place, fault) in cases.items()))
 
         def read(name):
             """What a backup program would see."""
@@ -293,227 +225,63 @@ class Endpoints(Weather):
         self.world.faults()
         self.assertEqual(kit.tree(reader.where), kit.tree(writer.where))
 
+    def test_every_fault_while_merging_with_what_others_did(self):
+        cases = {f"merging {place} {fault}": (place, fault)
+                 for place in ("commit", "objects")
+                 for fault in (401, 403, 404, 429, 444, 500, 503, *MISDEEDS)
+                 if (place, fault) != ("commit", "corrupt")}  # of which there is no hash
+        libraries = {name: self.wire.create(name) for name in cases}
+        mount = self.mount("a", *libraries.values(), options="poll=3600,quiet=3600000")
+        other = self.mount("b", *libraries.values(), options="poll=3600,quiet=3600000")
+        for name in cases:
+            put(mount.path(name, "file"), "base")
+        mount.sync()
+        self.world.nacre("sync", other.where, "--wait", client="b")
+        for name in cases:
+            put(other.path(name, "file"), f"theirs in {name}")
+            put(other.path(name, "theirs"), name)
+        other.sync()
+        self.world.faults(*(READING[place].format(libraries[name]) + " " + action_of(fault)
+                            for name, (place, fault) in cases.items()))
+        for name in cases:
+            put(mount.path(name, "file"), f"ours in {name}")
+            put(mount.path(name, "ours"), name)
+        self.world.nacre("sync", mount.where)
+        wait_until(lambda: all(state["error"] for state in mount.status()["libraries"]),
+                   "every failure is in the status", 60)
+        for name in cases:
+            self.assertEqual(sorted(os.listdir(mount.path(name))), ["file", "ours"])
+            self.assertEqual(get(mount.path(name, "file")).decode(), f"ours in {name}")
+        self.world.faults()
+        mount.sync()
+        other.sync()
+        self.assertEqual(kit.tree(other.where), kit.tree(mount.where))
+        for name in cases:
+            names = sorted(os.listdir(mount.path(name)))
+            self.assertEqual(len(names), 4, names)
+            self.assertEqual({get(mount.path(name, file)).decode() for file in names},
+                             {f"ours in {name}", f"theirs in {name}", name})
+
     def test_the_poll_for_changes_fails_for_a_while(self):
         library = self.wire.create("poll")
         mount = self.mount("a", "poll")
         put(mount.path("file"), "content")
         mount.sync()
-        for fault in (*(f"status {status}" for status in (400, 403, 500)), "wrong-id", "truncate"):
-            self.world.faults(f"POST /head-commits-multi {fault}")
-            if fault != "wrong-id":  # which names a head that nobody has: the real one is asked for
-                wait_until(lambda: mount.status()["connection_error"], f"{fault} is told")
+        heads, account = "POST /head-commits-multi", "GET /api2/account/info/"
+        rules = [f"{heads} {action_of(fault)}" for fault in (400, 403, 500, "wrong-id", "truncate")]
+        for rule in (*rules, f"{account} status 403", f"{account} corrupt"):
+            self.world.faults(rule)
+            if "wrong-id" not in rule:  # a head that nobody has: the real one is asked for then
+                wait_until(lambda: mount.status()["connection_error"], f"{rule} is told")
             self.assertEqual(get(mount.path("file")), b"content")
-            put(mount.path(fault), "sent all the same")
-            mount_head = self.state(mount)["head"]
-            wait_until(lambda: self.state(mount)["head"] != mount_head, "it is sent")
+            before = self.state(mount)["head"]
+            put(mount.path("changed"), rule)
+            wait_until(lambda before=before: self.state(mount)["head"] != before, "it is sent")
         self.world.faults()
         wait_until(lambda: mount.status()["connection_error"] is None, "the poll is well again")
         mount.sync()
         self.assertEqual(self.state(mount)["head"], self.wire.head(library)["commit_id"])
         self.check_drained(mount, "poll")
-
-
-class Account(Weather):
-    """What others do to the account and to the library while it is mounted."""
-
-    def test_a_librarys_token_that_is_revoked_is_replaced(self):
-        library = self.wire.create("token")
-        mount = self.mount("a", "token")
-        put(mount.path("file"), "one")
-        mount.sync()
-        self.set_tokens([line for line in self.tokens() if line.split()[-1] != library])
-        put(mount.path("file"), "two")
-        mount.sync(20)
-        self.wire.tokens.pop(library)
-        self.check_drained(mount, "token", {"file": b"two"})
-
-    def test_a_login_that_is_gone_is_told_and_a_new_one_goes_on(self):
-        self.wire.create("login")
-        mount = self.mount("a", "login")
-        put(mount.path("file"), "one")
-        mount.sync()
-        known = self.tokens()
-        self.set_tokens([])
-        put(mount.path("file"), "two")
-        put(mount.path("new"), "unsent")
-        state = self.wait_for_error(mount, "log in")
-        self.assertEqual(state["pending_names"], 2)
-        self.world.nacre("sync", mount.where, "--wait", "--timeout", "30", expect=3)
-        self.assertEqual(get(mount.path("file")), b"two")
-        self.set_tokens(known)  # it was a server that had lost its session store
-        mount.sync()
-        # For good: what is unsent is kept over the end of the mount, and sent after a new login.
-        others = [line for line in known if line not in self.tokens_of("a")]
-        self.set_tokens(others)
-        put(mount.path("file"), "three")
-        self.wait_for_error(mount, "log in")
-        self.assertEqual(mount.end(), 0)
-        self.world.login("a")
-        mount.start()
-        self.assertEqual(get(mount.path("file")), b"three")
-        mount.sync()
-        self.check_drained(mount, "login", {"file": b"three", "new": b"unsent"})
-
-    def tokens_of(self, client):
-        """Every token that is not of the other clients: of one there is only its hash."""
-        return [line for line in self.tokens() if len(line.split()) == 3] if client else []
-
-    def test_a_library_that_is_deleted_is_told_and_all_is_sent_when_it_is_back(self):
-        library = self.wire.create("deleted")
-        mount = self.mount("a", "deleted")
-        put(mount.path("sent"), "sent")
-        put(mount.path("changed"), "sent")
-        mount.sync()
-        with self.backup():
-            self.wire.delete(library)
-            put(mount.path("changed"), "unsent")
-            put(mount.path("new"), "unsent")
-            state = self.wait_for_error(mount, "deleted on the server|has it no more")
-            self.assertEqual(state["pending_names"], 2)
-            self.assertEqual({name: get(mount.path(name)) for name in os.listdir(mount.where)},
-                             {"sent": b"sent", "changed": b"unsent", "new": b"unsent"})
-            os.unlink(mount.path("sent"))
-        mount.sync()
-        self.check_drained(mount, "deleted", {"changed": b"unsent", "new": b"unsent"})
-
-    @contextlib.contextmanager
-    def backup(self):
-        """The server ends as it was at the beginning, whatever happened in between."""
-        storage, kept = self.world.path("storage"), self.world.path("kept")
-        shutil.copytree(storage, kept)
-        try:
-            yield
-        finally:
-            self.world.stop_server()
-            shutil.rmtree(storage)
-            os.rename(kept, storage)
-            self.world.start_server()
-
-    def test_a_password_that_another_client_changes_is_kept(self):
-        self.world.library("password", encrypted=True)
-        library = self.wire.id_of("password")
-        mount = self.mount("a", "password", secret=kit.PASSWORD)
-        put(mount.path("file"), "one")
-        mount.sync()
-        changed = self.wire.change_password(library, kit.PASSWORD, "another")
-        put(mount.path("file"), "two")
-        put(mount.path("new"), "written with the same secret")
-        mount.sync()
-        head = self.wire.head(library)
-        self.assertEqual(head["description"].splitlines()[0][:5], "Added")
-        self.assertEqual({field: head[field] for field in changed}, changed)
-        # Without a change of ours: it is a head like any other.
-        changed = self.wire.change_password(library, "another", "a third")
-        published = self.wire.head(library)["commit_id"]
-        wait_until(lambda: self.state(mount)["head"] == published, "the new head is seen")
-        put(mount.path("file"), "three")
-        mount.sync()
-        head = self.wire.head(library)
-        self.assertEqual({field: head[field] for field in changed}, changed)
-        # Locked, it opens with the new password only.
-        self.world.nacre("lock", mount.where, "password")
-        self.world.nacre("unlock", mount.where, "password", secret=kit.PASSWORD, expect=3)
-        self.world.nacre("unlock", mount.where, "password", secret="a third")
-        self.check_drained(mount, "password", {
-            "file": b"three", "new": b"written with the same secret"}, secret="a third")
-
-    def test_a_library_that_may_only_be_read_from_now_on_parks_what_is_unsent(self):
-        library = self.wire.create("permission")
-        mount = self.mount("a", "permission")
-        put(mount.path("file"), "one")
-        mount.sync()
-        where = f"/repo/{library}"
-        self.world.faults(f"GET {where}/permission-check/\\?op=upload status 403",
-                          f"PUT {where} status 403", f"POST {where}/recv-fs status 403")
-        put(mount.path("file"), "two")
-        state = self.wait_for_error(mount, "for reading only")
-        self.assertGreater(state["retry_seconds"], 30)  # parked: it will not get better soon
-        self.assertEqual(get(mount.path("file")), b"two")
-        self.assertEqual(self.wire.head(library)["commit_id"], state["head"])
-        self.wire_sees_nothing_new(library, state["head"])
-        self.world.faults()
-        mount.sync()
-        self.check_drained(mount, "permission", {"file": b"two"})
-
-    def wire_sees_nothing_new(self, library, head):
-        self.assertEqual(self.wire.head(library)["commit_id"], head)
-
-    def test_a_full_account_parks_what_is_unsent(self):
-        library = self.wire.create("quota")
-        mount = self.mount("a", "quota")
-        put(mount.path("file"), "one")
-        mount.sync()
-        for rule in (f"GET /repo/{library}/quota-check/ status 443",
-                     f"PUT /repo/{library}/commit/HEAD/ status 443"):
-            self.world.faults(rule)
-            put(mount.path("file"), rule)
-            state = self.wait_for_error(mount, "the account is full; free some space")
-            self.assertGreater(state["retry_seconds"], 30)
-            self.assertIn("the account is full",
-                          self.world.nacre("sync", mount.where, "--wait", expect=1))
-            self.assertEqual(get(mount.path("file")).decode(), rule)
-            self.world.faults()
-            mount.sync()
-        self.check_drained(mount, "quota", {"file": rule.encode()})
-
-    def test_a_head_that_moves_at_every_update_is_merged_with(self):
-        library = self.wire.create("moving")
-        mount = self.mount("a", "moving")
-        os.mkdir(mount.path("folder"))
-        put(mount.path("folder", "file"), "0")
-        mount.sync()
-        self.world.faults(f"PUT /repo/{library}/commit/HEAD/ move-head")
-        for number in range(1, 6):
-            put(mount.path("folder", "file"), f"{number}")
-            put(mount.path(f"{number}"), f"{number}", 0o755)
-            if number > 1:
-                os.rename(mount.path(f"{number - 1}"), mount.path("folder", f"{number - 1}"))
-            mount.sync()
-        self.world.faults()
-        moved = [f"moved {number}.txt" for number in range(1, 6)]
-        self.assertEqual(sorted(os.listdir(mount.where)), ["5", "folder", *moved])
-        self.assertEqual(sorted(os.listdir(mount.path("folder"))), ["1", "2", "3", "4", "file"])
-        self.assertEqual(get(mount.path("folder", "file")), b"5")
-        self.assertEqual(os.stat(mount.path("5")).st_mode & 0o111, 0o111)
-        self.assertEqual(self.state(mount)["conflicts"], 0)
-        self.check_drained(mount, "moving")
-
-    def test_a_server_from_an_older_backup_takes_nothing_away_unasked(self):
-        for name, goes_on in (("restored", False), ("restored and used", True)):
-            library = self.wire.create(name)
-            mount = self.mount("a", name)
-            put(mount.path("old"), "in the backup")
-            put(mount.path("both"), "in the backup")
-            mount.sync()
-            with self.backup():
-                put(mount.path("new"), "after the backup")
-                put(mount.path("both"), "after the backup")
-                os.mkdir(mount.path("folder"))
-                mount.sync()
-            if goes_on:  # the tip is newer than what we know, and still does not contain it
-                self.world.faults(f"GET /repo/{library}/commit/HEAD move-head first 1")
-                self.wire.head(library)
-                self.world.faults()
-            before = self.wire.head(library)["commit_id"]
-            put(mount.path("unsent"), "unsent")
-            state = self.wait_for_error(mount, "accept-rollback")
-            self.assertGreaterEqual(state["pending_names"], 1)
-            expected = {"old": b"in the backup", "new": b"after the backup",
-                        "both": b"after the backup", "unsent": b"unsent"}
-            self.assertEqual({file: get(mount.path(file)) for file in os.listdir(mount.where)
-                              if file != "folder"}, expected)
-            self.assertTrue(os.path.isdir(mount.path("folder")))
-            self.assertEqual(self.wire.head(library)["commit_id"], before)  # nothing was sent
-            mount.kill()
-            mount.start()  # it is known over a restart as well
-            self.wait_for_error(mount, "accept-rollback")
-            self.world.nacre("sync", mount.where, "--accept-rollback")
-            mount.sync()
-            self.assertEqual(get(mount.path("unsent")), b"unsent")
-            self.assertEqual(get(mount.path("old")), b"in the backup")
-            self.assertEqual(os.path.exists(mount.path("moved 1.txt")), goes_on)
-            self.check_drained(mount, name)
-            mount.end()
 
 
 if __name__ == "__main__":
