@@ -203,6 +203,11 @@ void add_server(CLI::App& app, Commands& commands) {
       command->add_option("--tls-key", options->tls_key, "Its private key (PEM)")->option_text("F");
   cert->needs(key);
   key->needs(cert);
+  command
+      ->add_option("--faults", options->faults,
+                   "For tests: do wrong what the rules in file F say; see nacre(1)")
+      ->option_text("F")
+      ->needs(listen);
   command->add_option("--add-user", options->add_user, "Add a user, or set its password")
       ->option_text("NAME")
       ->excludes(listen);

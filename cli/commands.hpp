@@ -98,7 +98,7 @@ struct RescueOptions {
 Exit rescue(const RescueOptions& options, const Io& io);
 
 struct ServeOptions {
-  std::string folder, listen, tls_cert, tls_key, add_user;
+  std::string folder, listen, tls_cert, tls_key, faults, add_user;
   PasswordSource password;
 };
 Exit serve(const ServeOptions& options, const Io& io);

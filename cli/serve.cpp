@@ -90,6 +90,7 @@ Exit serve_until_stopped(const ServeOptions& options, const Io& io) {
     plan.tls_cert = options.tls_cert;
     plan.tls_key = options.tls_key;
   }
+  if (!options.faults.empty()) plan.faults = options.faults;
   const auto scheme = options.tls_cert.empty() ? "http://" : "https://";
   plan.ready = [&](int port) {
     io.out << "Serving " << options.folder << " at " << scheme << address.shown() << ':' << port

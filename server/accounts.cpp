@@ -27,29 +27,40 @@ std::string holder(const std::string& user, const std::optional<LibraryId>& libr
 
 }  // namespace
 
-Accounts::Accounts(std::filesystem::path dir) : dir_(std::move(dir)) {
-  std::filesystem::create_directories(dir_);
-  tables_.with([&](Tables& tables) {
-    tables = {load("users"), load("tokens"), load("owners")};
-    return 0;
+template <class F>
+auto Accounts::with_tables(F&& f) const {
+  return tables_.with([&](Tables& tables) {
+    for (auto* file : {&tables.users, &tables.tokens, &tables.owners}) refresh(*file);
+    return std::forward<F>(f)(tables);
   });
 }
 
+Accounts::Accounts(std::filesystem::path dir) : dir_(std::move(dir)) {
+  std::filesystem::create_directories(dir_);
+}
+
 // Lines of a key, a tab, and a value.
-Accounts::Table Accounts::load(const char* file) const {
+void Accounts::refresh(File& file) const {
+  const auto path = dir_ / file.name;
+  const auto stamp = stamp_of(path);
+  if (stamp == file.stamp) return;
   Table table;
-  std::ifstream in(dir_ / file);
+  std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     const auto tab = line.find('\t');
     if (tab != std::string::npos) table[line.substr(0, tab)] = line.substr(tab + 1);
   }
-  return table;
+  // Not known is not empty: the next save would make it so.
+  if (stamp && (!in.is_open() || in.bad()))
+    throw Error(Errc::denied, path.string() + ": cannot be read; is it yours?");
+  file.table = std::move(table);
+  file.stamp = stamp;
 }
 
-void Accounts::save(const char* file, const Table& table) const {
+void Accounts::save(File& file) const {
   std::string text;
-  for (const auto& [key, value] : table) text += key + "\t" + value + "\n";
-  const auto path = dir_ / file, fresh = dir_ / (std::string(file) + ".new");
+  for (const auto& [key, value] : file.table) text += key + "\t" + value + "\n";
+  const auto path = dir_ / file.name, fresh = dir_ / (std::string(file.name) + ".new");
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const bool written = fd >= 0 &&
                        ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
@@ -57,6 +68,7 @@ void Accounts::save(const char* file, const Table& table) const {
   if (fd >= 0) ::close(fd);
   if (!written)
     throw Error(Errc::full, path.string() + ": cannot be written; is the disk full, is it yours?");
+  file.stamp = stamp_of(fresh);  // which the renamed file keeps
   std::filesystem::rename(fresh, path);
 }
 
@@ -66,35 +78,35 @@ void Accounts::set_password(const std::string& user, const Secret& password) {
                    });
   if (odd) throw Error(Errc::invalid, "user: a name without spaces is wanted, as me@example.com");
   const auto hash = hash_password(password);
-  tables_.with([&](Tables& tables) {
-    tables.users[user] = hash;
-    save("users", tables.users);
+  with_tables([&](Tables& tables) {
+    tables.users.table[user] = hash;
+    save(tables.users);
     return 0;
   });
 }
 
 bool Accounts::check_password(const std::string& user, const Secret& password) const {
-  const auto hash = tables_.with([&](const Tables& tables) {
-    const auto found = tables.users.find(user);
-    return found == tables.users.end() ? std::string() : found->second;
+  const auto hash = with_tables([&](const Tables& tables) {
+    const auto found = tables.users.table.find(user);
+    return found == tables.users.table.end() ? std::string() : found->second;
   });
   return !hash.empty() && verify_password(hash, password);
 }
 
 std::string Accounts::give_token(const std::string& user, const std::optional<LibraryId>& library) {
   auto token = random_id().hex();
-  tables_.with([&](Tables& tables) {
-    tables.tokens[hash_of(token)] = holder(user, library);
-    save("tokens", tables.tokens);
+  with_tables([&](Tables& tables) {
+    tables.tokens.table[hash_of(token)] = holder(user, library);
+    save(tables.tokens);
     return 0;
   });
   return token;
 }
 
 void Accounts::take_token(const std::string& token) {
-  tables_.with([&](Tables& tables) {
-    tables.tokens.erase(hash_of(token));
-    save("tokens", tables.tokens);
+  with_tables([&](Tables& tables) {
+    tables.tokens.table.erase(hash_of(token));
+    save(tables.tokens);
     return 0;
   });
 }
@@ -102,9 +114,9 @@ void Accounts::take_token(const std::string& token) {
 std::optional<std::string> Accounts::user_of(const std::string& token,
                                              const std::optional<LibraryId>& library) const {
   const auto hash = hash_of(token);
-  return tables_.with([&](const Tables& tables) -> std::optional<std::string> {
-    const auto found = tables.tokens.find(hash);
-    if (found == tables.tokens.end()) return std::nullopt;
+  return with_tables([&](const Tables& tables) -> std::optional<std::string> {
+    const auto found = tables.tokens.table.find(hash);
+    if (found == tables.tokens.table.end()) return std::nullopt;
     const auto user = found->second.substr(0, found->second.find(' '));
     if (holder(user, library) != found->second) return std::nullopt;
     return user;
@@ -112,35 +124,35 @@ std::optional<std::string> Accounts::user_of(const std::string& token,
 }
 
 void Accounts::set_owner(const LibraryId& library, const std::string& user) {
-  tables_.with([&](Tables& tables) {
-    tables.owners[library.str()] = user;
-    save("owners", tables.owners);
+  with_tables([&](Tables& tables) {
+    tables.owners.table[library.str()] = user;
+    save(tables.owners);
     return 0;
   });
 }
 
 void Accounts::remove_library(const LibraryId& library) {
-  tables_.with([&](Tables& tables) {
-    tables.owners.erase(library.str());
-    std::erase_if(tables.tokens,
+  with_tables([&](Tables& tables) {
+    tables.owners.table.erase(library.str());
+    std::erase_if(tables.tokens.table,
                   [&](const auto& token) { return token.second.ends_with(" " + library.str()); });
-    save("owners", tables.owners);
-    save("tokens", tables.tokens);
+    save(tables.owners);
+    save(tables.tokens);
     return 0;
   });
 }
 
 std::string Accounts::owner_of(const LibraryId& library) const {
-  return tables_.with([&](const Tables& tables) {
-    const auto found = tables.owners.find(library.str());
-    return found == tables.owners.end() ? std::string() : found->second;
+  return with_tables([&](const Tables& tables) {
+    const auto found = tables.owners.table.find(library.str());
+    return found == tables.owners.table.end() ? std::string() : found->second;
   });
 }
 
 std::vector<LibraryId> Accounts::libraries_of(const std::string& user) const {
-  return tables_.with([&](const Tables& tables) {
+  return with_tables([&](const Tables& tables) {
     std::vector<LibraryId> libraries;
-    for (const auto& [library, owner] : tables.owners) {
+    for (const auto& [library, owner] : tables.owners.table) {
       if (owner != user) continue;
       if (const auto id = LibraryId::parse(library)) libraries.push_back(*id);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who may do what on `nacre serve`: users, the tokens they were given, and the
-// owners of libraries.  Small text files, written whole and renamed into place.
+// owners of libraries.  Small text files, written whole and renamed into place, and read again
+// when somebody else changed them: taking a line out of a file is enough to turn a user away.
 // Any thread may call any member.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "base/guarded.hpp"
 #include "base/ids.hpp"
 #include "crypto/secret.hpp"
+#include "server/file_stamp.hpp"
 
 namespace nacre {
 
@@ -37,17 +39,25 @@ class Accounts {
   [[nodiscard]] std::vector<LibraryId> libraries_of(const std::string& user) const;
 
  private:
-  struct Tables {
-    std::map<std::string, std::string> users;   // name, hash
-    std::map<std::string, std::string> tokens;  // hash of the token, "user" or "user library"
-    std::map<std::string, std::string> owners;  // library, user
-  };
   using Table = std::map<std::string, std::string>;
-  void save(const char* file, const Table& table) const;
-  [[nodiscard]] Table load(const char* file) const;
+  struct File {
+    const char* name;
+    Table table;
+    std::optional<FileStamp> stamp;  // of what was read or written
+  };
+  struct Tables {
+    File users{"users", {}, {}};    // name, hash
+    File tokens{"tokens", {}, {}};  // hash of the token, "user" or "user library"
+    File owners{"owners", {}, {}};  // library, user
+  };
+  // Runs f on the tables as they are on the disk.
+  template <class F>
+  auto with_tables(F&& f) const;
+  void refresh(File& file) const;
+  void save(File& file) const;
 
   const std::filesystem::path dir_;
-  Guarded<Tables> tables_;
+  mutable Guarded<Tables> tables_;
 };
 
 }  // namespace nacre

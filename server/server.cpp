@@ -6,7 +6,9 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "server/answer_faulty.hpp"
 #include "server/call.hpp"
+#include "server/connections.hpp"
 
 namespace nacre {
 namespace {
@@ -70,13 +72,10 @@ std::map<std::string, std::string, std::less<>> fields_of(std::string_view body)
 }
 
 // Handlers throw; every request is answered here, exactly once.
-void answer(ServerState& state, const httplib::Request& request, httplib::Response& response,
-            std::string body) {
-  Call call{request, response, words_of(request.path), std::move(body), {}};
-  // Only the web API takes forms; elsewhere the type of a body means nothing.
-  if (call.word(0) != "seafhttp") call.form = fields_of(call.body_text);
+template <class Work>
+void guarded(const httplib::Request& request, httplib::Response& response, Work work) {
   try {
-    if (!answer_sync(state, call) && !answer_web_api(state, call)) response.status = 404;
+    work();
   } catch (const Refusal& refusal) {
     response.status = refusal.status;
     if (!refusal.body.empty())
@@ -91,6 +90,16 @@ void answer(ServerState& state, const httplib::Request& request, httplib::Respon
     log::error(request.method + " " + request.path + ": " + error.what());
     response.status = 500;
   }
+}
+
+void carry_out(ServerState& state, const httplib::Request& request, httplib::Response& response,
+               std::string body) {
+  Call call{request, response, words_of(request.path), std::move(body), {}};
+  // Only the web API takes forms; elsewhere the type of a body means nothing.
+  if (call.word(0) != "seafhttp") call.form = fields_of(call.body_text);
+  guarded(request, response, [&] {
+    if (!answer_sync(state, call) && !answer_web_api(state, call)) response.status = 404;
+  });
 }
 
 std::unique_ptr<httplib::Server> listener(const ServerOptions& options) {
@@ -114,8 +123,9 @@ struct Server::Impl {
         state{ObjectStore(options.dir / "storage", ObjectStore::Access::read_write),
               Accounts(options.dir)},
         http(listener(options)) {
+    if (options.faults) faults.emplace(*options.faults);
     const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
-      answer(state, request, response, {});
+      answer(request, response, {});
     };
     const auto body_handler = [this](const httplib::Request& request, httplib::Response& response,
                                      const httplib::ContentReader& reader) {
@@ -130,7 +140,7 @@ struct Server::Impl {
         response.status = 413;
         return;
       }
-      answer(state, request, response, std::move(body));
+      answer(request, response, std::move(body));
     };
     http->Get(".*", handler).Delete(".*", handler);
     http->Post(".*", body_handler).Put(".*", body_handler);
@@ -149,8 +159,19 @@ struct Server::Impl {
                                   ": cannot listen there; is another program on it?");
   }
 
+  void answer(const httplib::Request& request, httplib::Response& response, std::string body) {
+    if (!faults) return carry_out(state, request, response, std::move(body));
+    guarded(request, response, [&] {
+      answer_faulty(*faults, state, request, response, std::move(body),
+                    [this](const auto& asked, auto& answered, std::string text) {
+                      carry_out(state, asked, answered, std::move(text));
+                    });
+    });
+  }
+
   const ServerOptions options;
   ServerState state;
+  std::optional<Faults> faults;
   std::unique_ptr<httplib::Server> http;
   int port = 0;
 };
@@ -164,6 +185,10 @@ void Server::run() {
   impl_->http->listen_after_bind();
 }
 
-void Server::stop() noexcept { impl_->http->stop(); }
+void Server::stop() noexcept {
+  if (impl_->faults) impl_->faults->stop();
+  impl_->http->stop();
+  hang_up(impl_->port);
+}
 
 }  // namespace nacre

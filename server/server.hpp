@@ -9,6 +9,8 @@
 //   DIR/users      name and Argon2id hash, a line each, 0600
 //   DIR/tokens     hashes of the tokens that were given out, 0600
 //   DIR/owners     library and its owner, a line each
+//
+// The three files are read again when they were changed.
 #pragma once
 
 #include <filesystem>
@@ -26,13 +28,14 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   int port = 0;  // 0: any that is free
   std::optional<std::filesystem::path> tls_cert = std::nullopt, tls_key = std::nullopt;
+  std::optional<std::filesystem::path> faults = std::nullopt;  // rules, see server/faults.hpp
   unsigned threads = 128;                    // each open connection holds one, idle or not
   std::function<void(int port)> ready = {};  // it listens
 };
 
 class Server {
  public:
-  // Throws Error where the folder, the certificate or the address cannot be used.
+  // Throws Error where the folder, the certificate, the rules or the address cannot be used.
   explicit Server(ServerOptions options);
   ~Server();
 

@@ -100,6 +100,13 @@ class Mount:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
+    def end_at_once(self):
+        """Whatever it is doing; what is unsent stays in its state."""
+        if self.process.poll() is None:
+            self.kill()
+        if is_mounted(self.where):
+            subprocess.run(["fusermount3", "-u", "-z", "-q", self.where], check=False)
+
     def end(self):
         """Cleanly; returns the exit status of the daemon."""
         if self.process.poll() is None:
@@ -126,6 +133,9 @@ class World:
         self.server = None
         self.port = free_port()
         self.mounts = []
+
+    def path(self, *names):
+        return os.path.join(self.top, *names)
 
     # --- the program ---
 
@@ -177,7 +187,8 @@ class World:
     def start_server(self):
         with open(os.path.join(self.top, "server.log"), "ab") as log:
             self.server = self.popen(
-                ["serve", os.path.join(self.top, "storage"), "--listen", f"127.0.0.1:{self.port}"],
+                ["serve", os.path.join(self.top, "storage"), "--listen", f"127.0.0.1:{self.port}",
+                 "--faults", os.path.join(self.top, "faults")],
                 "server", stdout=log, stderr=log)
 
         def answers():
@@ -189,6 +200,12 @@ class World:
     def stop_server(self):
         self.server.send_signal(signal.SIGTERM)
         self.server.wait(20)
+
+    def faults(self, *rules):
+        """What the server does wrong from now on (nacre(1), --faults); without rules: nothing."""
+        fresh = os.path.join(self.top, "faults.new")
+        put(fresh, "".join(rule + "\n" for rule in rules))
+        os.rename(fresh, os.path.join(self.top, "faults"))
 
     def login(self, client="a"):
         self.nacre("login", self.url, "--user", USER, client=client, secret="secret of user")
@@ -242,7 +259,7 @@ class Case(unittest.TestCase):
         outcome = self._outcome.result
         failed = [case for case, _ in outcome.failures + outcome.errors if case is self]
         if failed:
-            for mount in world.mounts:
+            for mount in {mount.log_path: mount for mount in world.mounts}.values():
                 print(f"--- log of {mount.client}:\n{mount.log()}", file=sys.stderr)
 
 
