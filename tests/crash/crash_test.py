@@ -189,8 +189,8 @@ class Life:
     def look(self, plan, workers):
         """Is all there that must be, and nothing that must not?"""
         world = self.world
-        tree = read_tree(world.where)
-        strangers = {path.split("/")[0] for path in tree} - {*FOLDERS, OTHER}
+        tree = read_tree(world.where, without=OTHER)
+        strangers = {path.split("/")[0] for path in tree} - {*FOLDERS}
         assert not strangers, f"names that nobody made: {strangers}"
         histories = [worker.history for worker in workers]
         kept_until = model.synced_until(histories) if plan.cut else float("inf")
@@ -210,7 +210,7 @@ class Life:
         if plan.cut:
             assert model.common_moment(moments, kept_until), \
                 f"each folder is as it was at some moment, but not at one: {moments}"
-        after = read_tree(world.where)  # databases have been put back to their last transaction
+        after = read_tree(world.where, without=OTHER)  # databases have been put back to their last transaction
         for folder in FOLDERS:
             self.states[folder] = as_state(part_of(after, folder))
 

@@ -132,9 +132,7 @@ class Git(Workload):
     @staticmethod
     def count(where):
         """The number of the newest commit."""
-        try:
-            _git(where, "rev-parse", "--verify", "-q", "HEAD")
-        except AssertionError:
+        if not _git(where, "for-each-ref", "--count=1", "refs/heads"):
             return 0
         return int(_git(where, "log", "-1", "--format=%s"))
 

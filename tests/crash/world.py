@@ -147,14 +147,19 @@ class CrashWorld(kit.World):
         super().close()
 
 
-def read_tree(top):
-    """Path: (is a directory, executable, size, time, bytes) of all; each is read in whole."""
+def read_tree(top, without=None):
+    """Path: (is a directory, executable, size, time, bytes) of all; each is read in whole.
+
+    `without`: a folder at the top that somebody else is writing to meanwhile.
+    """
     entries = {}
 
     def raise_(error):
         raise error
 
     for folder, folders, names in os.walk(top, onerror=raise_):
+        if folder == top and without in folders:
+            folders.remove(without)
         for name in folders + names:
             path = os.path.join(folder, name)
             shown = os.path.relpath(path, top)
