@@ -65,7 +65,7 @@ def read_tap(text):
 class Expected:
     """The list of what fails, and why.
 
-    A line is a group and `left out: REASON`; or a script, the numbers of its tests
+    A line is a group or a script and `left out: REASON`; or a script, the numbers of its tests
     (`3`, `5-9`, with commas between), and the reason.  A line that begins with a
     blank continues the one before.
     """
