@@ -5,14 +5,21 @@
 #include <set>
 
 #include "base/error.hpp"
-#include "remote/objects.hpp"
+#include "remote/conflict_name.hpp"
 
 namespace nacre {
 namespace {
 
+bool is_folder(const Dirent* entry) { return entry && entry->is_directory(); }
+bool is_file(const Dirent* entry) { return entry && !entry->is_directory(); }
+
 bool same(const Dirent* a, const Dirent* b) {
   if (!a || !b) return a == b;
   return a->id == b->id && a->mode == b->mode && a->mtime == b->mtime && a->size == b->size;
+}
+
+bool same_content(const Dirent& a, const Dirent& b) {
+  return a.id == b.id && a.is_directory() == b.is_directory();
 }
 
 // The names of a folder that are in memory, changed or not.
@@ -25,57 +32,94 @@ std::set<std::string> names_in(const Folder& folder) {
 
 bool is_dirty(const Node& file) { return file.content && file.content->dirty(); }
 
-// Whether a changed folder can be laid over theirs: it was made from the same
-// published one, or from none.
-bool mergeable(const Node& ours, const Dirent* base) {
-  return ours.id.is_empty() || (base && base->is_directory() && ours.id == base->id);
+// Whether a program here may still write to this file: theirs must not take it away.
+bool is_held(const Node& file) { return file.writers > 0 || is_dirty(file); }
+
+// The published directory that a folder of ours is compared with: the one that stood at its
+// name, or none.
+ObjectId common_base(const Dirent* base) { return is_folder(base) ? base->id : ObjectId{}; }
+
+// What a conflict copy of `name` with `size` bytes could be in this directory.
+std::vector<const Dirent*> possible_copies(const Directory& directory, const std::string& name,
+                                           std::uint64_t size) {
+  std::vector<const Dirent*> copies;
+  const auto plain = without_conflict_mark(name);
+  for (const auto& entry : directory.entries) {
+    if (!entry.is_directory() && entry.size == size && entry.name != name &&
+        entry.name.size() > plain.size() && without_conflict_mark(entry.name) == plain)
+      copies.push_back(&entry);
+  }
+  return copies;
 }
 
+// Follows what Rebase will do, by ids alone.
 class Needs {
  public:
   Needs(Tree& tree, const Library& library, const KnownIds& known)
       : depot_(tree.depot()), library_(library), known_(known) {}
 
-  void folder(const Node& node, const ObjectId& next) {
-    const auto names = names_in(*node.folder);
-    if (node.id == next || names.empty()) return;
-    const auto old_entries = get(node.id), new_entries = get(next);
-    if (!old_entries || !new_entries) return;
+  // `ours`: the published directory that our folder's changes lie over; `node`: null where
+  // nothing of it is in memory.
+  void folder(const Node* node, const ObjectId& ours, const ObjectId& base, const ObjectId& next) {
+    if (base == next || ours == next) return;
+    auto names = node ? names_in(*node->folder) : std::set<std::string>();
+    const bool restated = ours != base;
+    if (names.empty() && !restated) return;
+    const auto old_entries = get(base), new_entries = get(next), our_entries = get(ours);
+    if (!old_entries || !new_entries || !our_entries) return;
+    if (restated) {
+      for (const auto& entry : our_entries->entries) names.insert(entry.name);
+      for (const auto& entry : old_entries->entries) names.insert(entry.name);
+    }
     for (const auto& name : names) {
-      const auto* base = old_entries->find(name);
+      const auto* was = old_entries->find(name);
       const auto* theirs = new_entries->find(name);
-      if (same(base, theirs)) continue;
-      const auto change = node.folder->changes.find(name);
-      if (change != node.folder->changes.end() && change->second.removed) {
-        if (base && theirs && base->is_directory() && theirs->is_directory())
-          removed(base->id, theirs->id);
+      if (same(was, theirs)) continue;
+      const auto* child = child_of(node, name);
+      if (child && !child->is_directory()) {
+        file(*child, was, theirs, *new_entries);
         continue;
       }
-      const auto& child = *node.folder->children.at(name);
-      if (child.is_directory()) {
-        if (!theirs)
-          folder(child, {});
-        else if (theirs->is_directory())
-          folder(child, theirs->id);
-      } else if (theirs && !theirs->is_directory() && is_dirty(child) &&
-                 child.current_size() == theirs->size && !(base && base->id == theirs->id)) {
-        const auto found = known_.find(child.number);
-        if (found == known_.end() || found->second.first != child.content->version())
-          needs.ids.push_back(child.number);
-      }
+      const bool changed = node && node->folder->changes.contains(name);
+      const auto* stands = changed ? nullptr : our_entries->find(name);
+      if (child && is_folder(theirs))
+        folder(child, child->id, changed || restated ? common_base(was) : child->id, theirs->id);
+      else if (child)
+        folder(child, child->id, child->id, {});
+      else if (is_folder(stands) && is_folder(theirs))
+        folder(nullptr, stands->id, common_base(was), theirs->id);
+      else if (!stands && is_folder(was) && is_folder(theirs))
+        removed(was->id, theirs->id);
     }
   }
 
   RebaseNeeds needs;
 
  private:
+  static const Node* child_of(const Node* node, const std::string& name) {
+    if (!node) return nullptr;
+    const auto found = node->folder->children.find(name);
+    return found == node->folder->children.end() ? nullptr : found->second;
+  }
+
+  void file(const Node& child, const Dirent* base, const Dirent* theirs, const Directory& next) {
+    if (!theirs || !is_dirty(child) || (is_file(base) && base->id == theirs->id)) return;
+    const auto size = child.current_size();
+    if ((theirs->is_directory() || theirs->size != size) &&
+        possible_copies(next, child.name, size).empty())
+      return;
+    const auto found = known_.find(child.number);
+    if (found == known_.end() || found->second.first != child.content->version())
+      needs.ids.push_back(child.number);
+  }
+
   void removed(const ObjectId& base, const ObjectId& theirs) {
     if (base == theirs) return;
     const auto old_entries = get(base), new_entries = get(theirs);
     if (!old_entries || !new_entries) return;
     for (const auto& entry : new_entries->entries) {
       const auto* before = old_entries->find(entry.name);
-      if (before && before->is_directory() && entry.is_directory()) removed(before->id, entry.id);
+      if (is_folder(before) && entry.is_directory()) removed(before->id, entry.id);
     }
   }
 
@@ -100,27 +144,42 @@ class Rebase {
     if (node.id == next) return;
     if (const auto names = names_in(*node.folder); !names.empty()) merge(node, next, names);
     node.id = next;
+    tree_.stage_again(node);  // a changed folder's record says what its changes lie over
     notices_.data.push_back(node.ino);
   }
 
   std::vector<std::string> conflicts;
 
  private:
+  // One name of a folder: what it was, and what they made of it.
+  struct Place {
+    Node& parent;
+    const std::string& name;
+    const Dirent *base, *theirs;
+    const Directory& listing;  // theirs
+    std::uint64_t generation;  // of our change
+  };
+
   void merge(Node& node, const ObjectId& next, const std::set<std::string>& names) {
     const auto old_entries = get(node.id), new_entries = get(next);
     for (const auto& name : names) {
       const auto* base = old_entries->find(name);
       const auto* theirs = new_entries->find(name);
       if (same(base, theirs)) continue;
-      const auto change = node.folder->changes.find(name);
-      if (change == node.folder->changes.end())
-        unchanged_here(node, name, theirs);
-      else if (change->second.removed)
-        removed_here(node, name, base, theirs);
-      else if (node.folder->children.at(name)->is_directory())
-        changed_folder(node, name, base, theirs, *new_entries);
+      const auto found = node.folder->changes.find(name);
+      const bool changed = found != node.folder->changes.end();
+      const Place place{node,   name,         base,
+                        theirs, *new_entries, changed ? found->second.generation : 0};
+      if (changed && found->second.removed) {
+        removed_here(place);
+        continue;
+      }
+      auto& child = *node.folder->children.at(name);
+      if (!changed && unchanged_here(place, child)) continue;
+      if (child.is_directory())
+        changed_folder(place, child);
       else
-        changed_file(node, name, base, theirs, *new_entries);
+        changed_file(place, child);
     }
   }
 
@@ -131,45 +190,74 @@ class Rebase {
     return directory;
   }
 
-  void adopt(Node& child, const Dirent& theirs) {
+  // False: somebody has just written to it, and it is no longer as it was published.
+  [[nodiscard]] bool adopt(Node& child, const Dirent& theirs) {
+    if (child.content) {
+      try {
+        child.content->replace(theirs.id, theirs.size);
+      } catch (const Error&) {
+        return false;
+      }
+    }
     child.id = theirs.id;
     child.mtime = theirs.mtime;
     child.modifier = theirs.modifier;
     if (!child.is_directory()) {
       child.mode = theirs.is_executable() ? mode_executable : mode_file;
       child.size = theirs.size;
-      if (child.content) child.content->replace(theirs.id, theirs.size);
     }
     notices_.data.push_back(child.ino);
+    return true;
   }
 
-  void leave(Node& parent, Node& child) {
-    notices_.entries.emplace_back(parent.ino, child.name);
+  // Out of the tree with all that is below: nobody shall make anything in there any more.
+  void leave(Node& child) {
+    if (child.is_directory()) {
+      while (!child.folder->children.empty()) leave(*child.folder->children.begin()->second);
+    }
+    notices_.entries.emplace_back(child.parent->ino, child.name);
     tree_.detach(child);
     tree_.release_if_unused(child);
   }
 
-  void unchanged_here(Node& parent, const std::string& name, const Dirent* theirs) {
-    auto& child = *parent.folder->children.at(name);
-    if (!theirs || theirs->is_directory() != child.is_directory()) {
-      leave(parent, child);
-      return;
+  // Files that a program has open for writing count as changed where they would go.
+  bool hold_open_files(Node& node) {
+    if (!node.is_directory()) {
+      if (!is_held(node)) return false;
+      tree_.touch(node);
+      return true;
     }
-    if (child.is_directory()) folder(child, theirs->id);
-    adopt(child, *theirs);
+    bool any = false;
+    for (const auto& [name, child] : node.folder->children) any |= hold_open_files(*child);
+    return any;
   }
 
-  void removed_here(Node& parent, const std::string& name, const Dirent* base,
-                    const Dirent* theirs) {
+  // False: it is changed after all.
+  bool unchanged_here(const Place& place, Node& child) {
+    const auto* theirs = place.theirs;
+    if (!theirs || theirs->is_directory() != child.is_directory()) {
+      if (hold_open_files(child)) return false;
+      leave(child);
+      return true;
+    }
+    if (child.is_directory()) folder(child, theirs->id);
+    if (adopt(child, *theirs)) return true;
+    tree_.touch(child);
+    return false;
+  }
+
+  void removed_here(const Place& place) {
+    auto& [parent, name, base, theirs, listing, generation] = place;
     if (!theirs) {
       tree_.drop_change(parent, name);
       return;
     }
-    const bool folders = base && base->is_directory() && theirs->is_directory();
-    if (folders && !keeps_something(base->id, theirs->id))
-      return;  // nothing new in it: stays removed
+    const bool folders = is_folder(base) && theirs->is_directory();
+    // Nothing new in it: stays removed.
+    if (base && same_content(*base, *theirs)) return;
+    if (folders && !keeps_something(base->id, theirs->id)) return;
     tree_.drop_change(parent, name);
-    if (folders) remove_what_was_there(parent, *theirs, base->id);
+    if (folders) remove_what_was_there(parent, *theirs, base->id, generation);
     notices_.entries.emplace_back(parent.ino, name);
   }
 
@@ -180,15 +268,14 @@ class Rebase {
     const auto old_entries = get(base), new_entries = get(theirs);
     return std::ranges::any_of(new_entries->entries, [&](const Dirent& entry) {
       const auto* before = old_entries->find(entry.name);
-      if (before && before->id == entry.id && before->is_directory() == entry.is_directory())
-        return false;
-      if (before && before->is_directory() && entry.is_directory())
-        return keeps_something(before->id, entry.id);
+      if (before && same_content(*before, entry)) return false;
+      if (is_folder(before) && entry.is_directory()) return keeps_something(before->id, entry.id);
       return true;
     });
   }
 
-  void remove_what_was_there(Node& parent, const Dirent& theirs, const ObjectId& base) {
+  void remove_what_was_there(Node& parent, const Dirent& theirs, const ObjectId& base,
+                             std::uint64_t generation) {
     auto& child = tree_.materialize(parent, theirs);
     const auto old_entries = get(base), new_entries = get(theirs.id);
     for (const auto& entry : new_entries->entries) {
@@ -196,29 +283,50 @@ class Rebase {
       if (!before || before->is_directory() != entry.is_directory()) continue;
       if (before->id == entry.id ||
           (entry.is_directory() && !keeps_something(before->id, entry.id)))
-        tree_.set_change(child, entry.name, {.removed = true});
+        tree_.set_change(child, entry.name, {true, generation});
       else if (entry.is_directory())
-        remove_what_was_there(child, entry, before->id);
+        remove_what_was_there(child, entry, before->id, generation);
     }
     tree_.release_if_unused(child);
   }
 
-  void changed_folder(Node& parent, const std::string& name, const Dirent* base,
-                      const Dirent* theirs, const Directory& listing) {
-    auto& child = *parent.folder->children.at(name);
-    if (theirs && theirs->is_directory() && child.id == theirs->id)
-      return settle(parent, child, *theirs);
-    if (theirs && theirs->is_directory() && mergeable(child, base)) {
-      folder(child, theirs->id);
-      return settle(parent, child, *theirs);
+  void changed_folder(const Place& place, Node& child) {
+    auto& [parent, name, base, theirs, listing, generation] = place;
+    if (is_folder(theirs)) {
+      if (const auto common = common_base(base); child.id != theirs->id && common != theirs->id) {
+        if (child.id != common) restate(child, common, generation);
+        folder(child, theirs->id);
+      }
+      if (child.id == theirs->id) settle(parent, child, *theirs);
+      return;
     }
-    if (theirs) return conflict(parent, child, listing);
-    // They removed it.  What was changed here stays, and the way to it.
-    if (!base || !base->is_directory() || child.id != base->id) return;
-    folder(child, {});
-    if (!child.folder->changes.empty()) return;
-    tree_.drop_change(parent, name);
-    leave(parent, child);
+    // They removed it, or put a file there.  What was changed here stays, and the way to it.
+    if (is_folder(base) && child.id == base->id) {
+      folder(child, {});
+      if (child.folder->changes.empty()) {
+        tree_.drop_change(parent, name);
+        leave(child);
+        return;
+      }
+    }
+    if (theirs) conflict(place, child);
+  }
+
+  // Says the same of our folder as changes of another published directory.
+  void restate(Node& node, const ObjectId& base, std::uint64_t generation) {
+    const auto ours = get(node.id), other = get(base);
+    auto& own = *node.folder;
+    for (const auto& entry : ours->entries) {
+      const auto* there = other->find(entry.name);
+      if (own.changes.contains(entry.name) || same(there, &entry)) continue;
+      if (!own.children.contains(entry.name)) tree_.materialize(node, entry);
+      tree_.set_change(node, entry.name, {false, generation});
+    }
+    for (const auto& entry : other->entries) {
+      if (!own.changes.contains(entry.name) && !ours->find(entry.name))
+        tree_.set_change(node, entry.name, {true, generation});
+    }
+    node.id = base;
   }
 
   // Our folder stands where theirs does; is there still anything to send?
@@ -231,60 +339,102 @@ class Rebase {
     tree_.release_if_unused(child);
   }
 
-  void changed_file(Node& parent, const std::string& name, const Dirent* base, const Dirent* theirs,
-                    const Directory& listing) {
-    auto& child = *parent.folder->children.at(name);
-    if (!theirs) return;  // an edit beats a delete
-    if (theirs->is_directory()) return conflict(parent, child, listing);
-    const auto known = known_.find(child.number);
-    if (is_dirty(child) && known != known_.end() && known->second.second == theirs->id) {
-      std::vector<State::Change> erased;
-      if (child.content->published(known->second.first, theirs->id, theirs->size, erased)) {
-        child.id = theirs->id;
-        child.dirty_since = 0;
-        tree_.add_staged(std::move(erased));
-      }
-    }
-    const bool base_is_file = base && !base->is_directory();
-    const bool our_mode = !base_is_file || child.mode != base->mode;
-    if (!is_dirty(child) && (child.id == theirs->id || (base_is_file && child.id == base->id))) {
-      // The contents agree, or only theirs changed: a mode of ours is kept.
-      const auto mode = child.mode;
-      adopt(child, *theirs);
-      if (our_mode && mode != child.mode) {
-        child.mode = mode;
-        tree_.touch(child);
-      } else {
+  void changed_file(const Place& place, Node& child) {
+    auto& [parent, name, base, theirs, listing, generation] = place;
+    const bool content_of_base = is_file(base) && !is_dirty(child) && child.id == base->id;
+    if (!is_file(theirs)) {
+      if (content_of_base && !is_held(child)) {  // a delete beats a change of attributes
         tree_.drop_change(parent, name);
-      }
+        leave(child);
+      } else if (theirs) {
+        conflict(place, child);
+      }  // else an edit beats a delete
       return;
     }
-    if (base_is_file && base->id == theirs->id) {  // only their attributes changed
-      if (!our_mode) child.mode = theirs->is_executable() ? mode_executable : mode_file;
+    if (is_dirty(child) && known_id(child) == theirs->id) become_clean(child, *theirs);
+    if (!is_dirty(child) && (child.id == theirs->id || content_of_base) &&
+        take_theirs(place, child))
+      return;
+    if (is_file(base) && base->id == theirs->id) {  // only their attributes changed
+      if ((child.mode == mode_executable) == base->is_executable())
+        child.mode = theirs->is_executable() ? mode_executable : mode_file;
+      tree_.stage_again(child);
       notices_.data.push_back(child.ino);
       return;
     }
-    conflict(parent, child, listing);
+    conflict(place, child);
+  }
+
+  // The contents agree, or only theirs changed; of the attributes, ours stay where only we changed
+  // them.  False: somebody has just written to it.
+  [[nodiscard]] bool take_theirs(const Place& place, Node& child) {
+    const auto& [parent, name, base, theirs, listing, generation] = place;
+    const auto mode = child.mode;
+    const auto mtime = child.mtime;
+    const bool contents_stay = is_file(base) && base->id == theirs->id && child.id == base->id;
+    if (!adopt(child, *theirs)) return false;
+    const bool our_mode = is_file(base) ? (mode == mode_executable) != base->is_executable()
+                                        : mode == mode_executable;
+    const bool our_mtime = contents_stay && mtime != base->mtime;
+    if (our_mode) child.mode = mode;
+    if (our_mtime) child.mtime = mtime;
+    if ((child.mode == mode_executable) != theirs->is_executable() || child.mtime != theirs->mtime)
+      tree_.set_change(parent, name, {false, generation});
+    else
+      tree_.drop_change(parent, name);
+    return true;
+  }
+
+  // The id of what a dirty file has in it, if it was asked for and nothing was written since.
+  std::optional<ObjectId> known_id(const Node& file) const {
+    const auto found = known_.find(file.number);
+    if (found == known_.end() || found->second.first != file.content->version()) return {};
+    return found->second.second;
+  }
+
+  // What was written here is in the published file `theirs`.
+  void become_clean(Node& child, const Dirent& theirs) {
+    std::vector<State::Change> erased;
+    const auto version = known_.at(child.number).first;
+    if (!child.content->published(version, theirs.id, theirs.size, erased)) return;
+    tree_.add_staged(std::move(erased));
+    child.id = theirs.id;
+    child.size = theirs.size;
+    child.dirty_since = 0;
   }
 
   // Theirs keeps the name, ours moves to a conflict name.
-  void conflict(Node& parent, Node& child, const Directory& listing) {
-    const auto old_name = child.name;
+  void conflict(const Place& place, Node& child) {
+    auto& [parent, old_name, base, theirs, listing, generation] = place;
+    if (stands_as_copy(place, child)) return;
     const auto who = tree_.user().substr(0, tree_.user().find('@'));
-    auto mtime = child.mtime;
-    auto name = conflict_name(old_name, who, mtime);
-    const auto taken = [&] {
-      return parent.folder->children.contains(name) || parent.folder->changes.contains(name) ||
-             listing.find(name) != nullptr;
-    };
-    while (taken()) name = conflict_name(old_name, who, ++mtime);
+    const auto name =
+        free_conflict_name(old_name, who, child.mtime, [&](const std::string& wanted) {
+          return parent.folder->children.contains(wanted) ||
+                 parent.folder->changes.contains(wanted) || listing.find(wanted) != nullptr;
+        });
     tree_.detach(child);
     tree_.drop_change(parent, old_name);
     tree_.attach(child, parent, name);
-    tree_.touch(child);
+    tree_.set_change(parent, name, {false, generation});
     notices_.entries.emplace_back(parent.ino, old_name);
     notices_.entries.emplace_back(parent.ino, name);
     conflicts.push_back(name);
+  }
+
+  // A server that merged our commit, whose answer was lost, has made the copy already.
+  bool stands_as_copy(const Place& place, Node& child) {
+    if (child.is_directory() || child.writers > 0) return false;
+    const auto id = is_dirty(child) ? known_id(child) : child.id;
+    const auto copies = possible_copies(place.listing, place.name, child.current_size());
+    const auto copy = std::ranges::find_if(copies, [&](const auto* it) { return it->id == id; });
+    if (copy == copies.end() || place.parent.folder->changes.contains((*copy)->name)) return false;
+    if (is_dirty(child)) become_clean(child, **copy);
+    if (is_dirty(child)) return false;
+    tree_.drop_change(place.parent, place.name);
+    leave(child);
+    notices_.entries.emplace_back(place.parent.ino, (*copy)->name);
+    return true;
   }
 
   Tree& tree_;
@@ -303,7 +453,7 @@ void Notices::tell(Kernel& kernel) const {
 RebaseNeeds rebase_needs(Tree& tree, Library& library, const ObjectId& root,
                          const KnownIds& known) {
   Needs needs(tree, library, known);
-  needs.folder(*library.top, root);
+  needs.folder(library.top, library.top->id, library.top->id, root);
   return std::move(needs.needs);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "remote/conflict_name.hpp"
 
 namespace nacre {
 
@@ -101,13 +102,13 @@ void TreeMerge::merge_name(const Dirent* base, const Dirent* ours, const Dirent*
 // Gives a conflict's loser a name that nobody has; its content being there already is as good.
 void TreeMerge::place(Dirent loser, Directory& merged) {
   const auto& who = loser.modifier.empty() ? who_ : loser.modifier;
-  const auto old_name = loser.name;
-  for (auto time = loser.mtime;; ++time) {
-    loser.name = conflict_name(old_name, who, time);
-    const auto* taken = merged.find(loser.name);
-    if (taken == nullptr) break;
-    if (same(taken, &loser)) return;
-  }
+  const auto taken_by_other = [&](const std::string& name) {
+    const auto* taken = merged.find(name);
+    return taken != nullptr && !same(taken, &loser);
+  };
+  loser.name = free_conflict_name(loser.name, std::string_view(who).substr(0, who.find('@')),
+                                  loser.mtime, taken_by_other);
+  if (merged.find(loser.name) != nullptr) return;
   conflict_ = true;
   const auto at =
       std::ranges::lower_bound(merged.entries, loser.name, std::ranges::greater{}, &Dirent::name);

@@ -98,9 +98,4 @@ Commit next_commit(const Commit& head, const ObjectId& root, std::string creator
 Bytes deflate(ByteView bytes);
 Bytes inflate(ByteView bytes, std::size_t limit = max_object);
 
-// `name` as a conflict copy's: " (SFConflict WHO YYYY-MM-DD-HH-MM-SS)" before
-// the last dot; an existing such mark is replaced, not repeated, and the whole is
-// cut to 255 bytes.  `mtime` in seconds, shown in local time.
-std::string conflict_name(std::string_view name, std::string_view who, std::int64_t mtime);
-
 }  // namespace nacre

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/error.hpp"
+#include "remote/conflict_name.hpp"
 #include "remote/objects.hpp"
 
 namespace {

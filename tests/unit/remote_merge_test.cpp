@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "crypto/hash.hpp"
+#include "remote/conflict_name.hpp"
 #include "remote/merge.hpp"
 
 using namespace nacre;

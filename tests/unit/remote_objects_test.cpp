@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "crypto/hash.hpp"
 #include "golden_storage.hpp"
+#include "remote/conflict_name.hpp"
 #include "remote/objects.hpp"
 
 using namespace nacre;
