@@ -362,6 +362,10 @@ class Rebase {
       notices_.data.push_back(child.ino);
       return;
     }
+    if (is_dirty(child) && child.id == theirs->id) {  // ours was made from theirs
+      tree_.stage_again(child);
+      return;
+    }
     conflict(place, child);
   }
 
@@ -392,15 +396,15 @@ class Rebase {
     return found->second.second;
   }
 
-  // What was written here is in the published file `theirs`.
+  // What was written here is in the published file `theirs`; what is written just now lies over it.
   void become_clean(Node& child, const Dirent& theirs) {
     std::vector<State::Change> erased;
     const auto version = known_.at(child.number).first;
-    if (!child.content->published(version, theirs.id, theirs.size, erased)) return;
+    const bool clean = child.content->published(version, theirs.id, theirs.size, erased);
     tree_.add_staged(std::move(erased));
     child.id = theirs.id;
     child.size = theirs.size;
-    child.dirty_since = 0;
+    if (clean) child.dirty_since = 0;
   }
 
   // Theirs keeps the name, ours moves to a conflict name.

@@ -22,7 +22,7 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-constexpr std::size_t piece_size = FileContent::extent_size;
+constexpr std::size_t piece_size = extent_size;
 constexpr int most_failures = 3;  // of one file, after which nobody is asked for more of it
 constexpr int most_tries = 3;     // with a file that changes meanwhile
 constexpr std::string_view changed_meanwhile = "it was changed while it was written out";
@@ -257,7 +257,7 @@ std::string Rescue::copy_piece(const LibraryId& library, const Item& item, int o
   const auto file = state_.get(record_key::file(library, item.number));
   const auto shown = file ? decode_file(*file).base_limit : offset + piece.size();
   const auto bytes =
-      state_.get(record_key::extent(library, item.number, offset / FileContent::extent_size));
+      state_.get(record_key::extent(library, item.number, offset / extent_size));
   std::uint64_t known = 0;  // up to here nothing is missing
   if (bytes) {
     const auto extent = decode_extent(*bytes);
