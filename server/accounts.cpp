@@ -59,7 +59,8 @@ void Accounts::refresh(File& file) const {
 
 void Accounts::save(File& file) const {
   std::string text;
-  for (const auto& [key, value] : file.table) text += key + "\t" + value + "\n";
+  for (const auto& [key, value] : file.table)
+    text.append(key).append("\t").append(value).append("\n");
   const auto path = dir_ / file.name, fresh = dir_ / (std::string(file.name) + ".new");
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const bool written = fd >= 0 &&

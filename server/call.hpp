@@ -55,7 +55,7 @@ struct Call {
     return space == std::string::npos ? std::string() : value.substr(space + 1);
   }
 
-  void json(std::string text) { response.set_content(std::move(text), "application/json"); }
+  void json(const std::string& text) { response.set_content(text, "application/json"); }
   void bytes(ByteView content) {
     response.set_content(reinterpret_cast<const char*>(content.data()), content.size(),
                          "application/octet-stream");

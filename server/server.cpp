@@ -151,8 +151,8 @@ struct Server::Impl {
     http->new_task_queue = [threads = options.threads] { return new httplib::ThreadPool(threads); };
     port = options.port;
     if (port == 0)
-      port = http->bind_to_any_port(options.address.c_str());
-    else if (!http->bind_to_port(options.address.c_str(), port))
+      port = http->bind_to_any_port(options.address);
+    else if (!http->bind_to_port(options.address, port))
       port = -1;
     if (port < 0)
       throw Error(Errc::busy, options.address + ":" + std::to_string(options.port) +

@@ -112,6 +112,7 @@ inline ObjectId send(Remote& remote, const Commit& base, const std::string& stem
   remote.check_upload(base.library, 1000);
   remote.put_commit(commit);
   std::vector<ObjectId> ids;
+  ids.reserve(objects.size());
   for (const auto& object : objects) ids.push_back(object.id);
   CHECK_FALSE(remote.missing_objects(base.library, ids).empty());
   remote.put_objects(base.library, objects);
