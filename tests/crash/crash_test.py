@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills the daemon at any moment, again and again, and looks whether all is there that must be.
 
-    crash_test.py [--kills N] [--seed S] [--from ROUND] [--keep]
+    crash_test.py [--kills N] [--seed S] [--from ROUND] [--failures N] [--keep]
 
 The environment names the program (NACRE) and the library that stands for a disk (POWERCUT).
 A round is one kill, by SIGKILL at some instant or by a failpoint; some are power cuts. The
@@ -134,7 +134,8 @@ class Life:
         self.points = points
         self.states = {folder: {} for folder in [*FOLDERS, OTHER]}
         self.world = CrashWorld(rng, encrypted, shim)
-        self.notes = []
+        self.workers, self.notes = [], []
+        self.how_it_ended = None
         self.begun = clock()
 
     def round(self, plan):
@@ -146,7 +147,10 @@ class Life:
             world.detach()
         if not world.alive():
             started = world.start(plan.quiet, plan.failpoint and ":".join(map(str, plan.failpoint)))
-        workers = self.work(plan) if started else []
+        self.workers = []
+        if started:
+            self.work(plan)
+        workers = self.workers
         if plan.failpoint:
             self.points.note(plan.failpoint[0], self.how_it_ended if started else "at the start")
         if plan.cut:
@@ -159,6 +163,13 @@ class Life:
         if plan.sync:
             self.compare(plan)
 
+    def keep_histories(self):
+        for worker in self.workers:
+            name = os.path.join(self.world.top, "history of " + worker.folder)
+            with open(name, "w", encoding="utf-8") as file:
+                for step in worker.history.steps:
+                    file.write(f"{step.begin:.6f} {step.end:.6f} {step.op}\n")
+
     def work(self, plan):
         world, begin = self.world, clock()
         plan.pace.begin = begin
@@ -167,6 +178,7 @@ class Life:
                    for folder, seed in zip(plan.folders, plan.seeds)]
         other = [crew.Worker(workloads.Files, world.b.where, OTHER, self.states[OTHER],
                              plan.seeds[-1], crew.Pace(begin, 0.1, 0.45))] if plan.other else []
+        self.workers = workers + other
         nudged = begin
         while clock() < begin + plan.seconds and world.alive():
             crew.listen(workers + other, min(0.01, begin + plan.seconds - clock()))
@@ -184,7 +196,6 @@ class Life:
         assert plan.failpoint or not died_by_itself, \
             f"the daemon ended by itself: {world.a.returncode}\n{world.log('a')}"
         world.detach()
-        return workers + other
 
     def look(self, plan, workers):
         """Is all there that must be, and nothing that must not?"""
@@ -280,6 +291,8 @@ class Run:
         seconds = clock() - begin
         print(f"{number} rounds, {self.cuts} power cuts, {seconds:.0f} s, "
               f"{len(self.failures)} failures\nfailpoints:\n{self.points}")
+        if self.options.reach_all and not self.failures and self.points.never_reached():
+            self.failures.append(f"never reached: {self.points.never_reached()}")
         for failure in self.failures:
             print(failure)
         return 1 if self.failures else 0
@@ -319,6 +332,7 @@ class Run:
             world = self.life.world
             print(f"  {self.life.notes}\n--- log of a:\n{world.log('a')}", flush=True)
             if self.options.keep:
+                self.life.keep_histories()
                 print(f"  kept: {world.top}.kept")
                 os.system(f"cp -a {world.top} {world.top}.kept")
         self.end_life()
@@ -343,6 +357,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--from", type=int, default=0, help="the first round")
     parser.add_argument("--failures", type=int, default=1, help="end after so many")
+    parser.add_argument("--reach-all", action="store_true",
+                        help="a failpoint that was never reached is a failure")
     parser.add_argument("--keep", action="store_true", help="keep the folders of a failure")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
