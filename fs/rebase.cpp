@@ -148,6 +148,11 @@ class Rebase {
     notices_.data.push_back(node.ino);
   }
 
+  // Frees what nobody needs any more; only now, as that may free folders above it too.
+  void release_unused() {
+    for (const auto ino : unused_) tree_.forget(ino, 0);
+  }
+
   std::vector<std::string> conflicts;
 
  private:
@@ -287,7 +292,7 @@ class Rebase {
       else if (entry.is_directory())
         remove_what_was_there(child, entry, before->id, generation);
     }
-    tree_.release_if_unused(child);
+    unused_.push_back(child.ino);
   }
 
   void changed_folder(const Place& place, Node& child) {
@@ -336,7 +341,7 @@ class Rebase {
     child.mtime = theirs.mtime;
     tree_.drop_change(parent, child.name);
     notices_.data.push_back(child.ino);
-    tree_.release_if_unused(child);
+    unused_.push_back(child.ino);
   }
 
   void changed_file(const Place& place, Node& child) {
@@ -428,16 +433,24 @@ class Rebase {
 
   // A server that merged our commit, whose answer was lost, has made the copy already.
   bool stands_as_copy(const Place& place, Node& child) {
-    if (child.is_directory() || child.writers > 0) return false;
+    if (child.is_directory()) return false;
+    auto& parent = place.parent;
     const auto id = is_dirty(child) ? known_id(child) : child.id;
     const auto copies = possible_copies(place.listing, place.name, child.current_size());
-    const auto copy = std::ranges::find_if(copies, [&](const auto* it) { return it->id == id; });
-    if (copy == copies.end() || place.parent.folder->changes.contains((*copy)->name)) return false;
-    if (is_dirty(child)) become_clean(child, **copy);
-    if (is_dirty(child)) return false;
-    tree_.drop_change(place.parent, place.name);
-    leave(child);
-    notices_.entries.emplace_back(place.parent.ino, (*copy)->name);
+    const auto found = std::ranges::find_if(copies, [&](const auto* it) { return it->id == id; });
+    if (found == copies.end()) return false;
+    const auto& copy = **found;
+    if (parent.folder->changes.contains(copy.name) || parent.folder->children.contains(copy.name))
+      return false;
+    if (is_dirty(child)) become_clean(child, copy);
+    if (is_dirty(child) || !adopt(child, copy)) return false;
+    // A program that has it open goes on there.
+    tree_.detach(child);
+    tree_.drop_change(parent, place.name);
+    tree_.attach(child, parent, copy.name);
+    unused_.push_back(child.ino);
+    notices_.entries.emplace_back(parent.ino, place.name);
+    notices_.entries.emplace_back(parent.ino, copy.name);
     return true;
   }
 
@@ -445,6 +458,7 @@ class Rebase {
   Library& library_;
   const KnownIds& known_;
   Notices& notices_;
+  std::vector<Ino> unused_;
 };
 
 }  // namespace
@@ -466,6 +480,7 @@ std::vector<std::string> rebase(Tree& tree, Library& library, const Commit& comm
   Rebase work(tree, library, known, notices);
   work.folder(*library.top, commit.root);
   tree.set_base(library, commit);
+  work.release_unused();
   return std::move(work.conflicts);
 }
 

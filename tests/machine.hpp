@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -96,15 +98,17 @@ class Machine {
     INFO(reply.text);
     REQUIRE(reply.status == 0);
   }
-  // Takes what others sent, and sends nothing: the server refuses it.
-  void pull() {
-    watch.before = [](std::string_view member) {
-      if (member == "check_upload") throw Error(Errc::quota, "no room today");
-    };
-    const auto reply = fs_->control({{"sync", "wait", "60"}, std::nullopt});
-    watch.before = {};
-    CAPTURE(reply.text);
-    REQUIRE((reply.status == 0 || reply.text == "no room today"));
+  // Dies, and after its restart has what others sent, while its own changes are unsent.
+  void restart() {
+    crash();
+    mount();
+    const auto head = "\"" + cloud_.head().hex() + "\"";
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    fs_->list(root_ino);  // a library that nobody has looked at asks for no head
+    while (fs_->control({{"status", "json"}, std::nullopt}).text.find(head) == std::string::npos) {
+      REQUIRE(std::chrono::steady_clock::now() < end);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
   }
 
   Filesystem& fs() { return *fs_; }

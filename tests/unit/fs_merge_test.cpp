@@ -99,3 +99,113 @@ TEST_CASE("both sides of a conflict survive", "[sync]") {
     CHECK(conflict_copies(here.tree()) == 0);
   }
 }
+
+TEST_CASE("a folder moved onto a folder of theirs merges name by name", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.mkdir("d");
+  here.write("d/same", "same");
+  here.write("d/f", "ours");
+  here.sync();
+  there.sync();
+  here.rename("d", "e");
+  there.mkdir("e");
+  there.write("e/same", "same");
+  there.write("e/f", "their f");
+  there.sync();
+  here.sync();
+  there.sync();
+  const auto tree = here.tree();
+  CHECK(tree == there.tree());
+  CHECK(tree.at("e/f") == "their f");
+  CHECK(tree.at("e/same") == "same");
+  CHECK(conflict_copies(tree) == 1);
+  CHECK(tree.size() == 4);
+}
+
+TEST_CASE("changes that were laid over a newer folder are over it after a crash too", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.mkdir("d");
+  here.write("d/base", "0");
+  here.sync();
+  there.sync();
+  here.write("d/ours", "1");
+  there.write("d/theirs", "2");
+  there.sync();
+  here.restart();  // has theirs, has not sent ours
+  here.crash();
+  here.mount();
+  here.sync();
+  there.sync();
+  CHECK(there.tree() == Tree{{"d", "/"}, {"d/base", "0"}, {"d/ours", "1"}, {"d/theirs", "2"}});
+}
+
+TEST_CASE("what is open for writing outlives a delete by others", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.mkdir("d");
+  here.mkdir("d/s");
+  here.write("d/s/f", "old");
+  here.write("d/other", "gone");
+  here.sync();
+  there.sync();
+  const auto file = here.fs().open(here.walk("d/s/f"), O_RDWR).handle;
+  there.unlink("d/s/f");
+  there.rmdir("d/s");
+  there.unlink("d/other");
+  there.rmdir("d");
+  there.sync();
+  here.sync();
+  here.fs().write(file, 0, as_bytes("new"));
+  here.fs().flush(file);
+  here.fs().release(file);
+  here.sync();
+  there.sync();
+  CHECK(there.tree() == Tree{{"d", "/"}, {"d/s", "/"}, {"d/s/f", "new"}});
+  CHECK(here.tree() == there.tree());
+}
+
+TEST_CASE("renaming and moving a folder of a thousand files sends its way only", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.mkdir("big");
+  here.mkdir("a");
+  here.mkdir("a/b");
+  here.write("a/b/stays", "s");
+  for (int folder = 0; folder < 50; ++folder) {
+    const auto in = "big/" + std::to_string(folder);
+    here.mkdir(in);
+    for (int i = 0; i < 20; ++i)
+      here.write(in + "/" + std::to_string(i), std::to_string(folder * 20 + i));
+  }
+  here.sync();
+  there.sync();
+  const auto entry = [&](const ObjectId& folder, const std::string& name) {
+    const auto read = cloud.remote()->objects(cloud.library, std::vector{folder});
+    return read_directory(folder, read.at(0).json).find(name)->id;
+  };
+  const auto root = [&] { return cloud.remote()->commit(cloud.library, cloud.head()).root; };
+  const auto id = entry(root(), "big");
+
+  here.watch.reset();
+  here.rename("big", "renamed");
+  here.sync();
+  CHECK(here.watch.put_blocks == 0);
+  CHECK(here.watch.put_objects == 1);  // the top
+  CHECK(entry(root(), "renamed") == id);
+
+  here.watch.reset();
+  here.rename("renamed", "a/b/moved");
+  here.sync();
+  CHECK(here.watch.put_blocks == 0);
+  CHECK(here.watch.put_objects == 3);  // the top, a, and b
+  CHECK(here.watch.put_bytes < 2000);
+  CHECK(entry(entry(entry(root(), "a"), "b"), "moved") == id);
+
+  there.watch.reset();
+  there.sync();
+  CHECK(there.watch.got_blocks == 0);
+  CHECK(there.watch.got_objects <= 3);
+  CHECK(there.read("a/b/moved/49/19") == "999");
+}

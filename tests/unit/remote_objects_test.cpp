@@ -300,3 +300,19 @@ TEST_CASE("conflict names keep the extension, replace an older mark, and fit") {
     CHECK(name_fault(result) == nullptr);
   }
 }
+
+TEST_CASE("a name that is in conflict again has one mark, and a free one is always found") {
+  const std::string twice =
+      "a (SFConflict x 2020-01-01-00-00-00) (SFConflict y 2021-01-01-00-00-00).txt";
+  CHECK(without_conflict_mark(twice) == "a.txt");
+  CHECK(without_conflict_mark("plain (SFConflict") == "plain (SFConflict");
+  CHECK(conflict_name(twice, "z", 5) == conflict_name("a.txt", "z", 5));
+  for (const auto mtime : {std::int64_t{5}, INT64_MAX, INT64_MIN}) {
+    int tried = 0;
+    const auto name =
+        free_conflict_name("a.txt", "z", mtime, [&](const std::string&) { return ++tried < 100; });
+    CHECK(tried == 100);
+    CHECK(without_conflict_mark(name) == "a.txt");
+    CHECK(name != conflict_name("a.txt", "z", mtime));
+  }
+}
