@@ -326,7 +326,7 @@ void State::sync() {
   if (s.synced < wanted) s.sync_now(held);
 }
 
-void State::check_room() const { store_->check_room(0, spare); }
+void State::check_room(std::uint64_t bytes) const { store_->check_room(bytes, spare); }
 
 State::Snapshot State::snapshot() const {
   return Snapshot(

@@ -62,9 +62,9 @@ class State {
   // What stage() has taken and no transaction has yet.
   [[nodiscard]] std::uint64_t staged_bytes() const;
 
-  // Throws Error{full} where the disk has no room for another change: to be asked
-  // before a change is made, for what is staged cannot be taken back.
-  void check_room() const;
+  // Throws Error{full} where the disk has no room for a change of so many bytes: to be asked
+  // before one is made, for what is staged cannot be taken back, and all later changes wait for it.
+  void check_room(std::uint64_t bytes = 0) const;
 
   // Everything committed, as it was when snapshot() was called, however much is
   // committed meanwhile.  For one thread at a time; holds room in the file until it goes.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/error.hpp"
 #include "crypto/hash.hpp"
 
 namespace nacre {
@@ -47,10 +48,21 @@ class Cutter {
     } else if (dirty && !rules_.all && (young || waits_for_close(node))) {
       entry.waits = true;
     } else if (dirty) {
-      entry.content = true;
-      batch_.saved = std::max(batch_.saved, node.content->save());
-      batch_.bytes += node.current_size();
+      entry.content = save(node);
+      entry.waits = !entry.content;
     }
+  }
+
+  // False: there is no room to save it now; sending the others makes some.
+  bool save(const Node& node) {
+    try {
+      batch_.saved = std::max(batch_.saved, node.content->save());
+    } catch (const Error& error) {
+      if (error.code() != Errc::full) throw;
+      return false;
+    }
+    batch_.bytes += node.current_size();
+    return true;
   }
 
   [[nodiscard]] bool waits_for_close(const Node& node) const {
@@ -203,6 +215,15 @@ void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root) {
   }
 }
 
+namespace {
+
+// Writing changes times without being noted as another change each time.
+bool has_attributes_of(const Node& node, const Dirent& sent) {
+  return node.is_directory() || (node.mtime == sent.mtime && node.mode == sent.mode);
+}
+
+}  // namespace
+
 void apply_published(Tree& tree, Library& library, const Batch& batch, const Commit& commit) {
   const auto now = std::chrono::steady_clock::now();
   std::vector<Ino> settled;
@@ -242,7 +263,8 @@ void apply_published(Tree& tree, Library& library, const Batch& batch, const Com
       if (!changed) {
         // Removed or renamed here since the snapshot, when it was not published yet.
         tree.set_change(*folder, entry.name, {.removed = true});
-      } else if (as_it_was && clean && node && node->parent == folder && node->name == entry.name) {
+      } else if (as_it_was && clean && node && node->parent == folder &&
+                 node->name == entry.name && has_attributes_of(*node, entry.dirent)) {
         tree.drop_change(*folder, entry.name);
         settled.push_back(node->ino);
       } else if (node) {

@@ -156,6 +156,7 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
 // Keeps what is only in memory, here and on its way to state, within the budget.
 void FileContent::make_room() {
   while (store_.buffered + store_.state.staged_bytes() > store_.buffer_limit) {
+    store_.state.check_room(saved_at_once * extent_size);
     bool ours = false;
     {
       const std::lock_guard lock(mutex_);
@@ -280,6 +281,9 @@ State::Ticket FileContent::save() {
   const std::lock_guard lock(mutex_);
   if (version_ == 0) return 0;
   if (version_ == saved_version_ && !partial_) return ticket_;
+  std::uint64_t bytes = 0;
+  for (const auto& [index, extent] : extents_) bytes += extent.unsaved ? extent.data.size() : 0;
+  if (bytes != 0) store_.state.check_room(bytes);
   auto changes = take_unsaved(all);
   saved_size_ = size_;
   saved_version_ = version_;

@@ -62,7 +62,8 @@ class FileContent {
   void truncate(std::uint64_t size);
   void zero(std::uint64_t offset, std::uint64_t length);  // within the size
 
-  // Stages what is only in memory; commit the ticket to be safe from kill -9.
+  // Stages what is only in memory; commit the ticket to be safe from kill -9.  Throws
+  // Error{full}, with all still in memory, where state has no room for it.
   State::Ticket save();
   // The removal of everything that state has of it, to be staged by the caller.
   [[nodiscard]] std::vector<State::Change> erase();

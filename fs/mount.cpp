@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount.hpp"
 
+#include <malloc.h>
+
 #include <utility>
 
 #include "fs/control.hpp"
 #include "fs/filesystem.hpp"
 #include "fs/fuse_session.hpp"
 #include "fs/mountpoint.hpp"
+#include "fs/records.hpp"
 
 namespace nacre {
+namespace {
+
+// Buffers of extents and blocks come and go among small things that stay: from malloc's heaps
+// their room would never be had again.  Mapped each by itself, it goes back to the system.
+void give_large_buffers_back() noexcept {
+  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(extent_size));  // and it stays there
+}
+
+}  // namespace
 
 void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
+  give_large_buffers_back();
   check_mountpoint(plan.mountpoint);  // before anything is asked of the server
   const SessionOptions options = {.mountpoint = plan.mountpoint,
                                   .source = plan.source,

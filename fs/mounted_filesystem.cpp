@@ -89,6 +89,9 @@ Opened MountedFilesystem::open(Ino ino, int flags) {
     auto& node = tree.node(ino);
     if (node.is_directory()) throw Error(Errc::is_directory, "open: a directory");
     tree.check_open(node);
+    // Not one that was unlinked while open: one that somebody else has removed or replaced.
+    if (file->writer && !node.parent && node.opens == 0)
+      throw Error(Errc::gone, "open: the file was removed by somebody else");
     if (file->writer) tree.will_write(node);
     file->node = &node;
     file->content = tree.content(node);
@@ -145,7 +148,6 @@ void MountedFilesystem::truncate(OpenFile& file, std::uint64_t size) {
 
 // Brings what is only in memory to state: safe from kill -9 afterwards.
 void MountedFilesystem::save(OpenFile& file) {
-  if (!file.content->dirty()) return;
   auto ticket = file.content->save();
   {
     const std::lock_guard lock(mutex_);

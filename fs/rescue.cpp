@@ -172,10 +172,11 @@ void Rescue::add(Library& library) {
     }
   }
   // Folders last, from the inside out: writing into them changed their times.
-  for (auto item = found.items.rbegin(); item != found.items.rend(); ++item) {
-    if (item->content) continue;
-    const std::array<timespec, 2> times = {timespec{item->mtime, 0}, timespec{item->mtime, 0}};
-    ::utimensat(AT_FDCWD, (folder / item->path).c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
+  std::ranges::reverse(found.items);
+  for (const auto& item : found.items) {
+    if (item.content) continue;
+    const std::array<timespec, 2> times = {timespec{item.mtime, 0}, timespec{item.mtime, 0}};
+    ::utimensat(AT_FDCWD, (folder / item.path).c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
   }
   list_changes(folder, library, found);
 }

@@ -115,14 +115,20 @@ std::shared_ptr<const Directory> Tree::published(const Node& folder) const {
   return directory;
 }
 
-std::uint64_t Tree::derive_st_ino(const Node& parent, std::string_view name) const {
+std::uint64_t Tree::derive_st_ino(const Node& parent, std::string_view name) {
   std::uint64_t hash = parent.st_ino * 0x9e3779b97f4a7c15U + 0xcbf29ce484222325U;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   hash ^= hash >> 29U;
-  do {
-    hash = (hash * 0xbf58476d1ce4e5b9U + 1) % local_st_ino;
-  } while (moved_st_inos_.contains(hash));
-  return hash;
+  return (hash * 0xbf58476d1ce4e5b9U + 1) % local_st_ino;
+}
+
+// The number of a published name that no node stands for.
+std::uint64_t Tree::st_ino_at(const Node& parent, std::string_view name) {
+  const auto derived = derive_st_ino(parent, name);
+  if (const auto kept = kept_st_inos_.find(derived); kept != kept_st_inos_.end())
+    return kept->second;
+  if (!moved_st_inos_.contains(derived)) return derived;
+  return kept_st_inos_.emplace(derived, local_st_ino + next_local_ino_++).first->second;
 }
 
 Node& Tree::materialize(Node& folder, const Dirent& dirent) {
@@ -134,7 +140,7 @@ Node& Tree::materialize(Node& folder, const Dirent& dirent) {
   made.mtime = dirent.mtime;
   made.size = dirent.size;
   made.modifier = dirent.modifier;
-  made.st_ino = derive_st_ino(folder, dirent.name);
+  made.st_ino = st_ino_at(folder, dirent.name);
   folder.folder->children.emplace(made.name, &made);
   return made;
 }
@@ -211,7 +217,7 @@ Listing Tree::list(Node& folder) {
       listing.push_back({entry->name, stat_of(*found->second)});
       continue;
     }
-    shadow.st_ino = derive_st_ino(folder, entry->name);
+    shadow.st_ino = st_ino_at(folder, entry->name);
     shadow.mode = entry->mode;
     shadow.mtime = entry->mtime;
     shadow.size = entry->size;
@@ -262,6 +268,17 @@ void Tree::closed(Node& file, bool writer) noexcept {
   release_if_unused(file);
 }
 
+// The number of a node that goes, for the next one of that name.
+void Tree::keep_st_ino(const Node& parent, const Node& node) noexcept try {
+  const auto derived = derive_st_ino(parent, node.name);
+  if (derived == node.st_ino)
+    kept_st_inos_.erase(derived);
+  else
+    kept_st_inos_.insert_or_assign(derived, node.st_ino);
+} catch (const std::bad_alloc&) {
+  // It is another one then.
+}
+
 // A node stays while the kernel knows it, a handle uses it, it has changes of
 // its own, or something below it stays.
 void Tree::release_if_unused(Node& start) noexcept {
@@ -278,9 +295,12 @@ void Tree::release_if_unused(Node& start) noexcept {
         // Out of memory: what is left in state is dropped at the next start.
       }
     }
-    if (parent) parent->folder->children.erase(node->name);
+    if (parent) {
+      keep_st_ino(*parent, *node);
+      parent->folder->children.erase(node->name);
+    }
     if (node->number != 0) node->library->numbered.erase(node->number);
-    moved_st_inos_.erase(node->st_ino);
+    if (!parent) moved_st_inos_.erase(node->st_ino);
     nodes_.erase(node->ino);
     node = parent;
   }

@@ -176,7 +176,10 @@ class Tree {
   void stage_entry(Node& folder, const std::string& name);
   void number_of(Node& node);
   void orphan(Node& child);
-  std::uint64_t derive_st_ino(const Node& parent, std::string_view name) const;
+  static std::uint64_t derive_st_ino(const Node& parent, std::string_view name);
+  std::uint64_t st_ino_at(const Node& parent, std::string_view name);
+  void keep_st_ino(const Node& parent, const Node& node) noexcept;
+  std::uint64_t new_st_ino(const Node& parent, std::string_view name);
   void check_new_name(Node& parent, std::string_view name);
 
   static constexpr std::uint64_t local_st_ino = std::uint64_t{1} << 62U;  // and above: made here
@@ -191,7 +194,9 @@ class Tree {
   Ino next_ino_ = root_ino;
   std::uint64_t next_local_ino_ = 1;
   std::unordered_map<Ino, std::unique_ptr<Node>> nodes_;
-  std::unordered_set<std::uint64_t> moved_st_inos_;  // derived from a name that the node left
+  std::unordered_set<std::uint64_t> moved_st_inos_;  // of nodes that left the name of the number
+  // Numbers that stay although no node does: by the number that the name would give.
+  std::unordered_map<std::uint64_t, std::uint64_t> kept_st_inos_;
   std::vector<std::unique_ptr<Library>> libraries_;
   std::vector<State::Change> staged_;
 };

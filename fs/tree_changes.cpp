@@ -134,6 +134,7 @@ void Tree::attach(Node& child, Node& folder, std::string_view name) {
 }
 
 void Tree::detach(Node& child) {
+  moved_st_inos_.insert(child.st_ino);  // who takes its name is somebody else
   child.parent->folder->children.erase(child.name);
   child.parent = nullptr;
 }
@@ -178,11 +179,19 @@ void Tree::remove_name(Node& folder, const std::string& name, bool published) {
   }
 }
 
+// What the name will give once it is published, so that the number stays; another one
+// while a file that left the name lives on with it.
+std::uint64_t Tree::new_st_ino(const Node& parent, std::string_view name) {
+  const auto derived = derive_st_ino(parent, name);
+  kept_st_inos_.erase(derived);
+  return moved_st_inos_.contains(derived) ? local_st_ino + next_local_ino_++ : derived;
+}
+
 Node& Tree::create_file(Node& parent, std::string_view name, mode_t mode) {
   check_new_name(parent, name);
   if (child(parent, name)) throw Error(Errc::exists, std::string(name) + ": the name is taken");
   auto& node = new_node(parent.library, false);
-  node.st_ino = local_st_ino + next_local_ino_++;
+  node.st_ino = new_st_ino(parent, name);
   node.mode = (mode & 0100U) != 0 ? mode_executable : mode_file;
   node.mtime = parent.mtime = now_seconds();
   node.modifier = user_;
@@ -195,7 +204,7 @@ Node& Tree::create_folder(Node& parent, std::string_view name) {
   check_new_name(parent, name);
   if (child(parent, name)) throw Error(Errc::exists, std::string(name) + ": the name is taken");
   auto& node = new_node(parent.library, true);
-  node.st_ino = local_st_ino + next_local_ino_++;
+  node.st_ino = new_st_ino(parent, name);
   node.mtime = parent.mtime = now_seconds();
   attach(node, parent, name);
   touch(node);
@@ -245,9 +254,7 @@ void Tree::rename(Node& parent, std::string_view name, Node& new_parent, std::st
   published(new_parent);  // all that may be missing is asked for before anything changes
 
   const std::string old_key(name), new_key(new_name);
-  if (from->st_ino < local_st_ino) moved_st_inos_.insert(from->st_ino);
   if (exchange) {
-    if (to->st_ino < local_st_ino) moved_st_inos_.insert(to->st_ino);
     detach(*from);
     detach(*to);
     attach(*to, parent, old_key);

@@ -330,6 +330,35 @@ class Offline(kit.Case):
         mount.start()  # the hole is still there
         self.assertEqual(get(mount.path("unsent")), b"kept")
 
+    def test_umount_of_a_mount_whose_readers_were_killed_ends_in_time(self):
+        self.world.library("lib")
+        mount = self.mount("--library", "lib", poll=3600, quiet=3_600_000)
+        names = self.big_and_cold(mount)
+        put(mount.path("unsent"), "kept")
+        self.black_hole()
+        reader = self.blocked_reader(mount.path(names[0]))
+        reader.stdout.readline()
+        reader.send_signal(signal.SIGKILL)
+        reader.wait(10)
+        with Timed(4 * TIMEOUT, "umount"):
+            text = self.world.nacre("umount", mount.where)
+        self.assertIn("1 change (4 B) is not on the server yet; it is kept", text)
+        self.assertEqual(mount.process.wait(10), 0)
+        mount.start()
+        self.assertEqual(get(mount.path("unsent")), b"kept")
+
+    def test_the_options_of_patience_and_of_writing(self):
+        self.world.library("lib")
+        where = os.path.join(self.world.top, "options")
+        os.mkdir(where)
+        for wrong in "fsync=sometimes", "fsync", "timeout=0", "timeout=soon", "write-buffer=0":
+            self.assertIn(wrong.partition("=")[0],
+                          self.world.nacre("mount", "-o", wrong, where, expect=2))
+        mount = self.mount("--library", "lib", "-o", "write-buffer=1M,fsync=remote")
+        put(mount.path("a"), os.urandom(3_000_000))  # more than the buffer
+        mount.sync()
+        self.assertEqual(os.stat(mount.path("a")).st_size, 3_000_000)
+
     def test_a_server_that_was_silent_and_is_back_gets_everything(self):
         self.world.library("lib")
         mount = self.mount("--library", "lib")
