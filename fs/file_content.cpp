@@ -92,7 +92,7 @@ void FileContent::set_number(NodeNumber number) {
 void FileContent::unload(Extent& extent) {
   if (extent.data.empty()) return;
   store_.buffered -= extent.data.size();
-  extent.data = {};
+  extent.data = Bytes();  // not = {}, which keeps the room
   extent.valid.clear();
   extent.unsaved = false;
 }

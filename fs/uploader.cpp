@@ -273,7 +273,7 @@ void Uploader::Impl::send_all(const std::stop_token& stop) {
         }
         depot.remember_block(library, block.id, block.stored,
                              key ? BlockCache::Kind::ciphertext : BlockCache::Kind::plain);
-        block.stored = {};
+        block.stored = Bytes();  // not = {}, which keeps the room
       });
     }
     if (failure) ask_ready.notify_one();  // to give up what waits there
