@@ -52,11 +52,11 @@ void MountedFilesystem::stop() {
 
 // Sends what there is as long as the server takes it; what it does not waits in state.
 void MountedFilesystem::send_all(Clock::time_point deadline) {
-  if (unsent().names == 0 || remote_->away()) return;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+  if (left.count() <= 0 || remote_->away() || unsent().names == 0) return;
   try {
     const auto most = std::min<std::chrono::milliseconds>({left, last_probe, patience()});
-    const WaitAs unmounting(Waiting::at_most(std::max(most, 1ms)));
+    const WaitAs unmounting(Waiting::at_most(most));
     look_at_server();
   } catch (const Error& error) {
     log::debug(error.what());

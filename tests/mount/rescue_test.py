@@ -33,6 +33,15 @@ class Rescue(kit.Case):
     def away(self, mount):
         wait_until(lambda: mount.status()["connection_error"], "the mount knows that it is alone")
 
+    def disown(self, library):
+        """Takes a library from its owner, as the server keeps them: a line for each."""
+        owners = os.path.join(self.world.top, "storage", "owners")
+        with open(owners, encoding="utf-8") as file:
+            lines = file.readlines()
+        kept = [line for line in lines if library not in line]
+        self.assertEqual(len(kept), len(lines) - 1)
+        put(owners, "".join(kept))
+
     def folder(self, name="rescued"):
         return os.path.join(self.world.top, name)
 
@@ -159,6 +168,26 @@ class Rescue(kit.Case):
         folder, said = self.rescue(account, "again")
         self.assertEqual(get(os.path.join(folder, "lib", "big")),
                          b"p" * 1_000_000 + b"changed here" + b"p" * 1_999_988)
+
+    def test_a_library_that_was_deleted_on_the_server_keeps_what_was_not_sent(self):
+        self.world.library("lib")
+        self.world.library("other")
+        mount = self.mount()
+        put(mount.path("lib", "sent"), "sent")
+        mount.sync()
+        put(mount.path("lib", "unsent"), "the only copy")
+        library = next(entry["id"] for entry in mount.status()["libraries"]
+                       if entry["name"] == "lib")
+        mount.kill()
+        self.stop_server()
+        self.disown(library)
+        self.world.start_server()
+        mount.start()
+        self.assertEqual(sorted(os.listdir(mount.where)), ["lib", "other"])
+        self.assertEqual(get(mount.path("lib", "unsent")), b"the only copy")
+        folder, said = self.rescue(mount.where)
+        self.assertEqual(get(os.path.join(folder, "lib", "unsent")), b"the only copy")
+        self.assertEqual(said["files"], 1)
 
     # --- the end of a mount ---
 
