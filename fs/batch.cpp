@@ -260,15 +260,14 @@ void apply_published(Tree& tree, Library& library, const Batch& batch, const Com
       } else if (node) {
         clean = node->folder->changes.empty();
       }
-      if (!changed) {
-        // Removed or renamed here since the snapshot, when it was not published yet.
-        tree.set_change(*folder, entry.name, {.removed = true});
-      } else if (as_it_was && clean && node && node->parent == folder &&
-                 node->name == entry.name && has_attributes_of(*node, entry.dirent)) {
+      // Removed or renamed here since the snapshot, when it was not published yet.
+      if (!changed) tree.set_change(*folder, entry.name, {.removed = true});
+      if (as_it_was && clean && node && node->parent == folder && node->name == entry.name &&
+          has_attributes_of(*node, entry.dirent)) {
         tree.drop_change(*folder, entry.name);
         settled.push_back(node->ino);
       } else if (node) {
-        tree.stage_again(*node);
+        tree.stage_again(*node);  // wherever it stands now: it says what was published of it
       }
     }
   }

@@ -477,8 +477,9 @@ void LibrarySync::publish(Batch batch, std::vector<FsObject> objects) {
   failpoint("push.objects");
 
   intent_ = Intent{commit, std::move(batch)};
-  context_.state.commit(
-      context_.state.stage({{record_key::intent(library_.id), encode(*intent_)}}));
+  // On the disk, or after a power cut our own later version would meet our earlier one.
+  context_.state.stage({{record_key::intent(library_.id), encode(*intent_)}});
+  context_.state.sync();
   failpoint("push.intent");
   const auto head = remote.publish(library_.id, commit.id);
   failpoint("push.published");
