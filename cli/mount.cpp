@@ -29,7 +29,7 @@ struct Tuning {
   std::optional<stdfs::path> ca_file;
   bool fsync_remote = false;
   std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
-  std::optional<int> poll, timeout;                        // seconds
+  std::optional<int> poll, timeout, open_limit;            // seconds
   std::optional<int> quiet;                                // milliseconds
 };
 
@@ -75,6 +75,8 @@ void apply(Tuning& tuning, std::string_view option) {
     if (value != "local" && value != "remote")
       throw UsageError("mount: -o fsync=" + std::string(value) + ": neither local nor remote");
     tuning.fsync_remote = value == "remote";
+  } else if (has_value && key == "open-limit") {
+    tuning.open_limit = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (has_value && key == "timeout") {
     tuning.timeout = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (has_value && key == "poll") {
@@ -146,6 +148,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   if (tuning.write_buffer) plan.write_buffer = *tuning.write_buffer;
   plan.fsync_remote = tuning.fsync_remote;
   if (tuning.timeout) plan.timeout_seconds = *tuning.timeout;
+  if (tuning.open_limit) plan.open_limit_seconds = *tuning.open_limit;
   if (tuning.poll) plan.poll_seconds = *tuning.poll;
   if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
   serve_mount(std::move(plan), std::move(remote));

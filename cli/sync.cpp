@@ -5,13 +5,12 @@
 namespace nacre {
 
 Exit sync(const SyncOptions& options, const Io& io) {
-  const ControlRequest request{
-      .words = {"sync",
-                options.accept_rollback ? "accept-rollback"
-                : options.wait          ? "wait"
-                                        : "nowait",
-                std::to_string(options.timeout)},
-      .secret = std::nullopt};
+  const ControlRequest request{.words = {"sync",
+                                         options.accept_rollback ? "accept-rollback"
+                                         : options.wait          ? "wait"
+                                                                 : "nowait",
+                                         std::to_string(options.timeout)},
+                               .secret = std::nullopt};
   // The daemon keeps to the timeout and says what is still waiting: give it time to.
   return ask_mount(options.mountpoint, request, std::chrono::seconds(options.timeout + 15), io);
 }

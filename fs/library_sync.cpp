@@ -115,6 +115,8 @@ void LibrarySync::wait_sent(Clock::time_point deadline) {
       if (sent && !send_now_ && !head_moved_ && !working_) return;
       before = rounds_;
     }
+    if (!sent && library_.keys->locked())
+      throw Error(Errc::locked, library_.name + ": locked; its changes wait until it is unlocked");
     if (!sent) send_now();
     std::unique_lock lock(mutex_);
     bool ended = false;
@@ -253,7 +255,10 @@ void LibrarySync::check_same_library(const Commit& commit) const {
     throw Error(Errc::corrupt, library_.name + ": the server's head belongs to another library");
   if (commit.version < 1)
     throw Error(Errc::unsupported, library_.name + ": a library of version 0, from before 2013");
-  if (commit.encryption.encrypted() != library_.keys->encrypted())
+  const auto& known = library_.base.encryption;
+  const bool switched = library_.ready && (commit.encryption.version != known.version ||
+                                           commit.encryption.salt != known.salt);
+  if (switched || commit.encryption.encrypted() != library_.keys->encrypted())
     throw Error(Errc::corrupt, library_.name +
                                    ": the server says that its encryption was switched; "
                                    "nothing is sent; ask who runs the server");

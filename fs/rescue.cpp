@@ -257,8 +257,7 @@ std::string Rescue::copy_piece(const LibraryId& library, const Item& item, int o
   // What was written here, as state has it.
   const auto file = state_.get(record_key::file(library, item.number));
   const auto shown = file ? decode_file(*file).base_limit : offset + piece.size();
-  const auto bytes =
-      state_.get(record_key::extent(library, item.number, offset / extent_size));
+  const auto bytes = state_.get(record_key::extent(library, item.number, offset / extent_size));
   std::uint64_t known = 0;  // up to here nothing is missing
   if (bytes) {
     const auto extent = decode_extent(*bytes);

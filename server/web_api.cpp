@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/log.hpp"
 #include "crypto/random.hpp"
 #include "server/call.hpp"
 
@@ -63,19 +65,30 @@ void account_info(const ServerState& state, Call& call) {
   call.json(std::move(json).take());
 }
 
+// One library that is damaged does not hide the others.
+std::optional<Commit> readable_head(const ServerState& state, const LibraryId& library) {
+  try {
+    return head_of(state, library);
+  } catch (const Error& error) {
+    log::warning("library " + library.str() + ": " + error.what());
+    return std::nullopt;
+  }
+}
+
 void list_libraries(const ServerState& state, Call& call) {
   const auto user = signed_in(state, call);
   JsonWriter json;
   json.array();
   for (const auto& library : state.accounts.libraries_of(user)) {
-    const auto head = head_of(state, library);
+    const auto head = readable_head(state, library);
+    if (!head) continue;
     json.object().key("type").value("repo").key("id").value(library.text());
-    json.key("name").value(head.library_name).key("owner").value(user);
-    json.key("mtime").value(head.ctime).key("size").value(0).key("root").value("");
-    json.key("encrypted").value(head.encryption.encrypted());
+    json.key("name").value(head->library_name).key("owner").value(user);
+    json.key("mtime").value(head->ctime).key("size").value(0).key("root").value("");
+    json.key("encrypted").value(head->encryption.encrypted());
     json.key("permission").value("rw").key("virtual").value(false);
-    json.key("version").value(head.version).key("salt").value(head.encryption.salt);
-    json.key("head_commit_id").value(head.id.hex()).end();
+    json.key("version").value(head->version).key("salt").value(head->encryption.salt);
+    json.key("head_commit_id").value(head->id.hex()).end();
   }
   json.end();
   call.json(std::move(json).take());

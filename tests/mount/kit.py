@@ -9,6 +9,7 @@ longer than its limit its daemons are killed, so that nobody hangs in a mount.
 import ctypes
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -243,8 +244,28 @@ class World:
         if self.server is not None and self.server.poll() is None:
             self.server.kill()
             self.server.wait(10)
-        if not any(is_mounted(mount.where) for mount in self.mounts):
+        if any(is_mounted(mount.where) for mount in self.mounts):
+            return
+        try:
+            self.look_for_plaintext()
+        finally:
             shutil.rmtree(self.top, ignore_errors=True)
+
+    def look_for_plaintext(self):
+        """Nothing that was written lies in a client's state or cache as it was written."""
+        places = [os.path.join(self.top, client, what)
+                  for client in os.listdir(self.top) for what in ("state", "cache")]
+        for place in places:
+            for folder, _, names in os.walk(place):
+                for name in names:
+                    path = os.path.join(folder, name)
+                    if os.path.getsize(path) == 0:
+                        continue
+                    with open(path, "rb") as file, \
+                            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                        for written in _written[::max(1, len(_written) // 20)]:
+                            if content.find(written) >= 0:
+                                raise AssertionError(f"{path} holds in clear: {written!r}")
 
 
 def is_mounted(where):
@@ -292,9 +313,17 @@ def _raise(error):
     raise error
 
 
+_written = []  # beginnings of contents, and names, that are long enough to be no accident
+
+
 def put(path, content, mode=None):
+    if isinstance(content, str):
+        content = content.encode()
+    for known in (content[:64], os.fsencode(os.path.basename(path))):
+        if len(known) >= 12 and len(set(known)) > 6 and len(_written) < 200:
+            _written.append(known)
     with open(path, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content)
     if mode is not None:
         os.chmod(path, mode)
 
