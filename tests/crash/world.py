@@ -45,7 +45,8 @@ class CrashWorld(kit.World):
         return {**super().environment(client), **(self.extra if client == "a" else {})}
 
     def new_boot(self):
-        kit.put(self.boot_file, str(uuid.UUID(int=self.rng.getrandbits(128))) + "\n")
+        with open(self.boot_file, "w", encoding="ascii") as file:
+            file.write(str(uuid.UUID(int=self.rng.getrandbits(128))) + "\n")
 
     def state_folder(self, client):
         return os.path.join(self.top, client, "state")
