@@ -2,7 +2,8 @@
 //
 // Keeps one mounted library and its server in step: follows the head, and sends
 // unsent changes in batches once the library has been quiet for a moment.
-// DESIGN's "life of a write" and "life of a remote change" are push() and pull().
+// DESIGN's "life of a write" and "life of a remote change" are push() (in library_push.cpp)
+// and pull().
 //
 // Any thread may call any member, without the tree's mutex.  The work is done
 // by one thread, started when there is something to do for the first time.
