@@ -226,10 +226,11 @@ class Life:
             self.states[folder] = as_state(part_of(after, folder))
 
     def check_other(self, worker):
-        found, why = worker.history.moments(part_of(read_tree(self.world.b.where), OTHER),
-                                            float("inf"))
+        # What the first mount wrote is on its way here meanwhile: only this folder stands still.
+        now = part_of(read_tree(self.world.b.where, only=OTHER), OTHER)
+        found, why = worker.history.moments(now, float("inf"))
         assert found, f"the mount that was not killed: {why}"
-        self.states[OTHER] = as_state(part_of(read_tree(self.world.b.where), OTHER))
+        self.states[OTHER] = as_state(now)
 
     def compare(self, plan):
         """All is on the server, and the other mount shows the same."""
@@ -245,7 +246,10 @@ class Life:
         trees = {}
 
         def same():
-            trees["a"], trees["b"] = read_tree(world.where), read_tree(world.b.where)
+            try:
+                trees["a"], trees["b"] = read_tree(world.where), read_tree(world.b.where)
+            except FileNotFoundError:  # what has just come from the other side
+                return False
             return trees["a"] == trees["b"]
 
         try:

@@ -148,17 +148,19 @@ class CrashWorld(kit.World):
         super().close()
 
 
-def read_tree(top, without=None):
+def read_tree(top, without=None, only=""):
     """Path: (is a directory, executable, size, time, bytes) of all; each is read in whole.
 
-    `without`: a folder at the top that somebody else is writing to meanwhile.
+    `without`: a folder at the top that somebody else is writing to meanwhile; `only`: the
+    one that nobody is.
     """
     entries = {}
 
     def raise_(error):
         raise error
 
-    for folder, folders, names in os.walk(top, onerror=raise_):
+    for folder, folders, names in os.walk(os.path.join(top, only) if only else top,
+                                          onerror=raise_):
         if folder == top and without in folders:
             folders.remove(without)
         for name in folders + names:
