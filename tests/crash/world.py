@@ -154,7 +154,7 @@ def read_tree(top, without=None, only=""):
     `without`: a folder at the top that somebody else is writing to meanwhile; `only`: the
     one that nobody is.
     """
-    entries = {}
+    entries = {only: (True, False, 0, 0, b"")} if only else {}
 
     def raise_(error):
         raise error
