@@ -133,6 +133,9 @@ void add_mount(CLI::App& app, Commands& commands) {
       ->option_text("D");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
       ->option_text("D");
+  command->add_option("--fsync", options->fsync, "What fsync waits for: local (default), or remote")
+      ->option_text("WHERE")
+      ->check(CLI::IsMember({"local", "remote"}));
   many("-o", options->options, "Mount options, separated by commas", "OPTION,...");
 }
 

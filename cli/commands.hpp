@@ -53,7 +53,7 @@ struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
   std::vector<std::string> libraries, unlock, options;
   bool foreground = false, read_only = false;
-  std::string cache_dir, state_dir;
+  std::string cache_dir, state_dir, fsync;
   PasswordSource password;
 };
 Exit mount(const MountOptions& options, const Io& io);

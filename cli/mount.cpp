@@ -99,6 +99,7 @@ Tuning tuning_of(const MountOptions& options) {
     }
   }
   if (options.read_only) tuning.read_only = true;
+  if (!options.fsync.empty()) tuning.fsync_remote = options.fsync == "remote";
   return tuning;
 }
 
