@@ -31,10 +31,9 @@ namespace files = std::filesystem;
 constexpr std::size_t map_size = std::size_t{256} << 30U;  // only addresses, until it is used
 constexpr std::string_view version_key = "version", version = "2";
 
-// Of the disk: left alone by whoever adds, so that who removes and who sends finds room for
-// LMDB's own pages.
+// Of the disk: left alone by whoever adds (check_room()), so that who removes and who sends
+// finds room; and by all, for LMDB's own pages.
 constexpr std::uint64_t spare = std::uint64_t{16} << 20U, last_spare = std::uint64_t{2} << 20U;
-constexpr std::size_t small_change = std::size_t{64} << 10U;
 
 // What was committed is synced after so long, or so much: it bounds what a power cut takes, and
 // how long freed pages wait to be used again.
@@ -135,7 +134,7 @@ struct State::Store {
   }
 
   void write(const std::deque<Group>& groups) {
-    check_room(sending_bytes, sending_bytes > small_change ? spare : last_spare);
+    check_room(sending_bytes, last_spare);
     auto txn = db.write();
     for (const auto& group : groups) {
       for (const auto& [name, value] : group.changes) {

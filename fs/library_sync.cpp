@@ -187,6 +187,7 @@ void LibrarySync::run(const std::stop_token& stop) {
       work();
       const std::lock_guard lock(mutex_);
       error_.clear();
+      rollback_accepted_ = false;
       failures_ = 0;
       retry_at_ = {};
     } catch (const Error& error) {
@@ -374,7 +375,6 @@ void LibrarySync::pull(const ObjectId& head) {
       if (context_.kernel) notices.tell(*context_.kernel);
       const std::lock_guard lock(mutex_);
       conflicts_ += conflicts;
-      rollback_accepted_ = false;
       return;
     }
     if (round > 50) throw Error(Errc::busy, library_.name + ": changes faster than it can be read");

@@ -493,7 +493,7 @@ TEST_CASE("a full disk keeps what was staged until there is room") {
   {
     State state(folder, device_key());
     save(state, {set("before", "1")});
-    std::ofstream(filler) << std::string(std::size_t{30} << 20U, 'f');
+    std::ofstream(filler) << std::string(std::size_t{38} << 20U, 'f');
     const auto ticket = state.stage({set("during", big), gone("before")});
     CHECK(failure([&] { state.commit(ticket); }).first == Errc::full);
     CHECK(failure([&] { state.sync(); }).first == Errc::full);
