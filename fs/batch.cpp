@@ -41,8 +41,8 @@ class Cutter {
     }
     entry.dirent.size = node.size;
     const bool dirty = node.content && node.content->dirty();
-    const bool young = !rules_.all && now_ - change.when < rules_.young;
-    // One that was never published and is new may be gone in a moment.
+    const bool young = !rules_.all && now_ - change.since < rules_.young;
+    // A name that is new may be gone in a moment.
     if (young && node.id.is_empty()) {
       entry.skipped = true;
     } else if (dirty && !rules_.all && (young || waits_for_close(node))) {

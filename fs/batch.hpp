@@ -54,7 +54,7 @@ struct Batch {
 // What is left for later.
 struct CutRules {
   bool all = false;                 // nothing
-  std::chrono::milliseconds young;  // files made or changed since: the temporary ones go again
+  std::chrono::milliseconds young;  // names changed since: those of temporary files go again
   std::chrono::milliseconds open;   // files open for writing, unless they are unsent for so long
 };
 

@@ -47,7 +47,7 @@ struct NeedLibrary {
 struct Change {
   bool removed = false;          // else a child of this name is in memory
   std::uint64_t generation = 0;  // Library::generation at the time
-  std::chrono::steady_clock::time_point when = {};
+  std::chrono::steady_clock::time_point since = {};  // the name has not been as published
 };
 
 struct Folder {

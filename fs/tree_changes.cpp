@@ -67,17 +67,19 @@ void Tree::note_change_in(Node& folder) {
 void Tree::set_change(Node& folder, std::string_view name, const Change& change) {
   note_change_in(folder);
   const std::string key(name);
-  auto& own = folder.folder->changes[key];
+  const auto [found, is_new] = folder.folder->changes.try_emplace(key);
+  auto& own = found->second;
+  const auto since = is_new ? folder.library->last_change : own.since;
   own = change;
   if (own.generation == 0) own.generation = folder.library->generation;
-  own.when = folder.library->last_change;
+  own.since = since;
   if (!own.removed) number_of(*folder.folder->children.at(key));
   stage_entry(folder, key);
   // The way from the top to here, for whoever looks for changes.
   for (auto* node = &folder; !node->is_top(); node = node->parent) {
     if (node->parent == nullptr || node->parent->folder->changes.contains(node->name)) break;
     number_of(*node->parent);
-    node->parent->folder->changes[node->name] = {false, folder.library->generation, own.when};
+    node->parent->folder->changes[node->name] = {false, folder.library->generation, own.since};
     stage_entry(*node->parent, node->name);
   }
 }

@@ -67,6 +67,8 @@ class CrashWorld(kit.World):
         self.extra = self.disk() if self.shim else {"NACRE_BOOT_ID": self.boot_file}
         if failpoint:
             self.extra["NACRE_FAILPOINT"] = failpoint
+        if self.a is not None:
+            self.a.stdout.close()
         words = ["mount", "--foreground", "--library", "lib", "-o", f"poll=1,quiet={quiet}",
                  self.where]
         with open(os.path.join(self.top, "a.log"), "ab") as log:

@@ -73,6 +73,7 @@ class Mount:
         self.start()
 
     def start(self):
+        self.let_go()
         with open(self.log_path, "ab") as log:
             self.process = self.world.popen(
                 ["mount", "--foreground", *self.arguments, self.where],
@@ -81,6 +82,11 @@ class Mount:
         if b"mounted" not in line:
             self.process.wait(10)
             raise AssertionError(f"mount: {line!r}\n{self.log()}")
+
+    def let_go(self):
+        """Of what connects us with a daemon that has ended."""
+        if self.process is not None:
+            self.process.stdout.close()
 
     def log(self):
         with open(self.log_path, errors="replace") as log:
@@ -239,6 +245,7 @@ class World:
             except subprocess.TimeoutExpired:
                 mount.kill()
         for mount in self.mounts:
+            mount.let_go()
             if is_mounted(mount.where):
                 subprocess.run(["fusermount3", "-u", "-z", "-q", mount.where], check=False)
         if self.server is not None and self.server.poll() is None:
