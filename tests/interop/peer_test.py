@@ -6,65 +6,14 @@ through it against our mounts: what one side writes the other reads, byte for by
 import hashlib
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
 import kit
 from kit import get, put
-
-SEAF_CLI = ["/usr/bin/python3", "/usr/bin/seaf-cli"]
-SLOW = 90.0  # the client looks at the server every 30 s
-
-
-class Peer:
-    """A seaf-daemon with folders of its own."""
-
-    def __init__(self, world, name):
-        self.world = world
-        self.top = os.path.join(world.top, name)
-        os.makedirs(self.top)
-        self.conf = os.path.join(self.top, "conf")
-        self.environment = {**os.environ, "HOME": self.top, "LC_ALL": "C.UTF-8"}
-        self.call("init", "-d", self.top)
-        self.call("start")
-
-    def call(self, *arguments):
-        done = subprocess.run([*SEAF_CLI, arguments[0], "-c", self.conf, *arguments[1:]],
-                              env=self.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode != 0:
-            raise AssertionError(f"seaf-cli {arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def account(self):
-        return ["-s", self.world.url, "-u", kit.USER, "-p", "secret of user"]
-
-    def create(self, name, password=None):
-        secret = ["-e", password] if password else []
-        out = self.call("create", "-n", name, "-t", "made by the peer", *self.account(), *secret)
-        return re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", out).group(0)
-
-    def attach(self, verb, library, folder, password=None):
-        secret = ["-e", password] if password else []
-        os.makedirs(folder, exist_ok=True)
-        self.call(verb, "-l", library, "-d", folder, *self.account(), *secret)
-
-    def log(self):
-        try:
-            with open(os.path.join(self.conf, "logs", "seafile.log"), errors="replace") as log:
-                return log.read()[-6000:]
-        except OSError:
-            return "(no log)"
-
-    def stop(self):
-        subprocess.run([*SEAF_CLI, "stop", "-c", self.conf], env=self.environment,
-                       capture_output=True, timeout=30, check=False)
-        subprocess.run(["pkill", "-f", self.top], check=False)
-
+from peer import SLOW, Peer, shown
 
 def fill(folder):
     """A tree with what tends to go wrong."""
@@ -82,12 +31,6 @@ def fill(folder):
         bytes(x ^ (i & 255) for x in block[:1024]) + block[1024:] for i in range(25)))
     for number in range(60):
         put(os.path.join(folder, "a", f"small {number}"), f"file {number}\n")
-
-
-def shown(top):
-    """The tree without what a real client keeps of its own in a folder."""
-    return {path: entry for path, entry in kit.tree(top).items()
-            if os.path.basename(path) != b".seafile-data"}
 
 
 class PeerTest(kit.Case):
