@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <optional>
 #include <ostream>
 
 #include "base/error.hpp"
@@ -11,6 +12,7 @@
 #include "cli/daemon.hpp"
 #include "cli/folders.hpp"
 #include "cli/mount_options.hpp"
+#include "cli/service.hpp"
 #include "cli/source.hpp"
 #include "fs/mountpoint.hpp"
 
@@ -80,8 +82,15 @@ Exit mount(const MountOptions& given, const Io& io) {
   auto options = given;
   // A mistake in it is told before anything is begun.
   const auto tuning = take_mount_options(options);
-  if (options.foreground)
-    return serve(options, tuning, [&] { io.out << "nacre: mounted; Ctrl-C ends it" << std::endl; });
+  if (options.foreground) {
+    const auto mountpoint = absolute_mountpoint(options.places.back());  // before it is one
+    std::optional<Watchdog> watchdog;
+    return serve(options, tuning, [&] {
+      io.out << "nacre: mounted; Ctrl-C ends it" << std::endl;
+      tell_manager("READY=1\nSTATUS=Mounted on " + mountpoint.string());
+      watchdog.emplace(mountpoint);
+    });
+  }
   const auto work = [&](const Io&, const Ready& ready) { return serve(options, tuning, ready); };
   return run_in_background(work, options.password.fd, io);
 }

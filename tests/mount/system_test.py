@@ -3,6 +3,7 @@
 
 import errno
 import os
+import socket
 import stat
 import subprocess
 
@@ -123,6 +124,25 @@ class Helper(kit.Case):
         self.assertFalse(is_mounted(where))
         self.call(self.world.url, where, "-sn", "-o", "frob,library=Work")
         self.assertTrue(is_mounted(where))
+
+    def test_a_service_manager_is_told_that_it_answers_and_goes_on_to(self):
+        where, heard = self.place("mnt"), self.world.path("notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(heard)
+            manager.settimeout(30)
+            process = subprocess.Popen(
+                [NACRE, "mount", "--foreground", "--library", "Work", self.world.url, where],
+                env={**self.world.environment("a"), "NOTIFY_SOCKET": heard,
+                     "WATCHDOG_USEC": "1500000"},
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            self.addCleanup(process.kill)
+            self.assertIn(b"READY=1", manager.recv(4096).split(b"\n"))
+            self.assertTrue(is_mounted(where))
+            for _ in range(3):
+                self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
+        put(os.path.join(where, "a"), "content of a file")
+        self.world.nacre("umount", where, timeout=150)
+        self.assertEqual(process.wait(60), 0)
 
     def test_mount_of_this_type_calls_it(self):
         probe = ["unshare", "--mount", "true"]
