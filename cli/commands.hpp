@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -53,10 +54,14 @@ struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
   std::vector<std::string> libraries, unlock, options;
   bool foreground = false, read_only = false;
+  bool sloppy = false;  // options that nobody knows are left out
   std::string cache_dir, state_dir, fsync;
   PasswordSource password;
 };
 Exit mount(const MountOptions& options, const Io& io);
+
+// `mount.nacre SOURCE DIR [-sfnv] [-o OPTIONS]`, as mount(8) calls it.
+Exit mount_helper(std::span<const std::string> args, const Io& io);
 
 struct UnlockOptions {
   std::string mountpoint, library;

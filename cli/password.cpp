@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <string_view>
 #include <system_error>
 
@@ -142,6 +144,27 @@ Secret read_line(int fd, const std::string& what, Wait wait) {
   return Secret::copy_of(bytes.first(size));
 }
 
+// Throws Error where others could have read it, or where it is none.
+Fd open_private(const std::string& name) {
+  auto path = name;
+  const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
+  const bool given_by_systemd = name.find('/') == std::string::npos && credentials != nullptr;
+  if (given_by_systemd) path = std::string(credentials) + "/" + name;
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat st = {};
+  if (file.get() < 0 || ::fstat(file.get(), &st) != 0)
+    throw Error(errno == EACCES ? Errc::denied : Errc::invalid,
+                path + ": " + std::generic_category().message(errno) +
+                    "; name a file that holds the password");
+  if (!S_ISREG(st.st_mode))
+    throw Error(Errc::invalid, path + ": not a file; name one that holds the password");
+  // That systemd keeps others away from its folder is its promise; its modes may be wider.
+  if (!given_by_systemd &&
+      ((st.st_mode & 077U) != 0 || (st.st_uid != ::geteuid() && st.st_uid != 0)))
+    throw Error(Errc::denied, path + ": not yours alone; chown it and `chmod 600` it");
+  return file;
+}
+
 }  // namespace
 
 Secret read_secret_line(int fd, const std::string& what) {
@@ -186,6 +209,10 @@ std::vector<Secret> read_secrets(const PasswordSource& source,
       throw;
     }
     command.finish();
+  } else if (!source.file.empty()) {
+    const auto file = open_private(source.file);
+    for (const auto& prompt : prompts)
+      secrets.push_back(read_secret_line(file.get(), source.file + ": " + prompt));
   } else {
     for (const auto& prompt : prompts)
       secrets.push_back(source.fd ? read_secret_line(*source.fd, prompt) : ask_secret(prompt));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Passwords and tokens, straight into a Secret: from a descriptor, from a
-// command's output, or from the terminal without echo.  Never from argv.
+// command's output, from a file that nobody else can read, or from the terminal without echo. Never
+// from argv.
 //
 // One line each: the line's end is not part of it.  An empty one, or one of more than
 // 4096 bytes, is Error{invalid}; a command that fails is Error{invalid} too.
@@ -18,8 +19,9 @@ namespace nacre {
 struct PasswordSource {
   std::optional<int> fd;
   std::string command;
+  std::string file = {};  // a path; a bare name: in $CREDENTIALS_DIRECTORY (systemd.exec(5))
 
-  [[nodiscard]] bool given() const noexcept { return fd || !command.empty(); }
+  [[nodiscard]] bool given() const noexcept { return fd || !command.empty() || !file.empty(); }
 };
 
 // Takes one line and leaves the rest to be read; `what` names it in errors.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crypto/seal.hpp"
+#include "fs/shown.hpp"
 #include "remote/remote.hpp"
 
 namespace nacre {
@@ -39,6 +40,7 @@ struct MountPlan {
   int quiet_milliseconds = 2000;  // a library without changes for so long is sent
   int open_limit_seconds = 300;   // a file that is not closed is sent after so long
   int timeout_seconds = 30;       // how long a program waits for a server that says nothing
+  Shown shown = {};
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/tree.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <ctime>
 
@@ -30,14 +28,14 @@ Dirent Node::dirent() const {
   return entry;
 }
 
-Tree::Tree(Depot& depot, State& state, ContentStore& store, std::string user, bool read_only)
+Tree::Tree(Depot& depot, State& state, ContentStore& store, std::string user, bool read_only,
+           const Shown& shown)
     : depot_(depot),
       state_(state),
       store_(store),
       user_(std::move(user)),
       read_only_(read_only),
-      uid_(::geteuid()),
-      gid_(::getegid()) {}
+      shown_(shown) {}
 
 Tree::~Tree() = default;
 
@@ -185,15 +183,19 @@ struct stat Tree::stat_of(const Node& node) const {
   const bool writable = !read_only_ && library && library->writable;
   struct stat st = {};
   st.st_ino = node.st_ino;
-  st.st_uid = uid_;
-  st.st_gid = gid_;
+  st.st_uid = shown_.uid;
+  st.st_gid = shown_.gid;
   st.st_blksize = 4096;
   st.st_mtim.tv_sec = st.st_ctim.tv_sec = st.st_atim.tv_sec = node.mtime;
   if (node.is_directory()) {
-    st.st_mode = S_IFDIR | (locked ? 0U : writable || !library ? 0755U : 0555U);
+    st.st_mode = S_IFDIR | ((locked                 ? 0U
+                             : writable || !library ? 0777U
+                                                    : 0555U) &
+                            ~shown_.folder_mask);
     st.st_nlink = 1;  // "not counted", as btrfs does: tools then do not derive anything from it
   } else {
-    st.st_mode = S_IFREG | (writable ? 0644U : 0444U) | ((node.mode & 0100U) != 0 ? 0111U : 0U);
+    const auto mode = (writable ? 0666U : 0444U) | ((node.mode & 0100U) != 0 ? 0111U : 0U);
+    st.st_mode = S_IFREG | (mode & ~shown_.file_mask);
     st.st_nlink = node.parent ? 1 : 0;
     st.st_size = static_cast<off_t>(node.current_size());
     st.st_blocks = (st.st_size + 511) / 512;

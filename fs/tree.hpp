@@ -27,6 +27,7 @@
 #include "fs/filesystem.hpp"
 #include "fs/key_holder.hpp"
 #include "fs/records.hpp"
+#include "fs/shown.hpp"
 
 namespace nacre {
 
@@ -105,7 +106,8 @@ struct Node {
 
 class Tree {
  public:
-  Tree(Depot& depot, State& state, ContentStore& store, std::string user, bool read_only);
+  Tree(Depot& depot, State& state, ContentStore& store, std::string user, bool read_only,
+       const Shown& shown);
   ~Tree();
 
   // The mount's top: a folder of libraries, or one library's top.
@@ -189,8 +191,7 @@ class Tree {
   ContentStore& store_;
   const std::string user_;
   const bool read_only_;
-  uid_t uid_;
-  gid_t gid_;
+  const Shown shown_;
   Ino next_ino_ = root_ino;
   std::uint64_t next_local_ino_ = 1;
   std::unordered_map<Ino, std::unique_ptr<Node>> nodes_;

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The units that are shipped are ones that systemd takes: units_test.py SYSTEMD_DIR PROGRAM."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+folder, program = sys.argv[1:]
+if not shutil.which("systemd-analyze"):
+    print("skipped: no systemd-analyze")
+    sys.exit(77)
+
+
+def verify(top, *words):
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *words], cwd=top, timeout=60,
+                          env={**os.environ, "XDG_RUNTIME_DIR": top}, capture_output=True,
+                          text=True, check=False)
+    ours = [line for line in (done.stdout + done.stderr).splitlines()
+            if "nacre" in line or "srv-seafile" in line]
+    if done.returncode != 0 or ours:
+        sys.exit(f"{words}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+with tempfile.TemporaryDirectory() as top:
+    for name in ("srv-seafile.mount", "srv-seafile.automount"):
+        shutil.copy(os.path.join(folder, name), top)
+    with open(os.path.join(folder, "nacre@.service.in"), encoding="utf-8") as unit:
+        text = unit.read().replace("@program@", program)
+    with open(os.path.join(top, "nacre@home.service"), "w", encoding="utf-8") as unit:
+        unit.write(text)
+    verify(top, "--user", "./nacre@home.service")
+    verify(top, "./srv-seafile.mount", "./srv-seafile.automount")
