@@ -90,7 +90,7 @@ def list_long(bench):
         folder = os.path.join(plain, f"group-{n // 100:03}", f"folder-{n:05}")
         os.makedirs(folder)
         for m in range(100):
-            with open(os.path.join(folder, f"entry-{m:03}"), "wb") as file:
+            with open(os.path.join(folder, f"entry-{n:05}-{m:03}"), "wb") as file:
                 file.write(b"entry")
     cold = bench.row(f"ls -lR, {count:,} entries, cold", "find over rclone", "faster", 5)
     again = bench.row("the same, second time", "plain folder", "faster", 0.5)
