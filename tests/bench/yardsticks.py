@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world that is measured in, and what stands beside nacre: curl, gocryptfs, rclone."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+import kit
+
+MIB = 1 << 20
+PATIENCE = 1200  # seconds for one `sync --wait`
+SECRET = "secret of user"
+
+
+class Missing(Exception):
+    """A yardstick is not installed."""
+
+
+def need(*programs):
+    absent = [program for program in programs if shutil.which(program) is None]
+    if absent:
+        raise Missing("no " + ", ".join(absent))
+
+
+class World(kit.World):
+    """A server, and a client of its own for every mount that must know nothing yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.clients = (f"client-{n}" for n in itertools.count())
+
+    def look_for_plaintext(self):
+        """The tests look; here are gigabytes."""
+
+    def client(self, url=None):
+        name = next(self.clients)
+        self.nacre("login", url or self.url, "--user", kit.USER, client=name, secret=SECRET)
+        return name
+
+    @contextlib.contextmanager
+    def mounted(self, library, client, *options, encrypted=False):
+        secret = kit.PASSWORD if encrypted else None
+        mount = self.mount(client, "--library", library, *options, secret=secret)
+        try:
+            yield mount
+            mount.end()
+        finally:
+            mount.end_at_once()
+            self.mounts.remove(mount)
+
+    def forget(self, client):
+        shutil.rmtree(self.path(client), ignore_errors=True)
+
+    def storage(self, *names):
+        return self.path("storage", "storage", *names)
+
+
+def drop_caches():
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3\n")
+
+
+def timed(action, *arguments):
+    start = time.monotonic()
+    action(*arguments)
+    return time.monotonic() - start
+
+
+def write_random(path, size):
+    with open(path, "wb") as file:
+        for _ in range(size // MIB):
+            file.write(os.urandom(MIB))
+
+
+def copy(source, target):
+    with open(source, "rb", buffering=0) as old, open(target, "wb", buffering=0) as new:
+        while piece := old.read(MIB):
+            new.write(piece)
+
+
+def read_all(path, size):
+    buffer, got = bytearray(MIB), 0
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            got += count
+    if got != size:
+        raise AssertionError(f"{path}: {got} bytes instead of {size}")
+
+
+def await_mounted(where, process, seconds=30):
+    def ready():
+        if process.poll() is not None:
+            raise AssertionError(f"{process.args[0]}: exit status {process.returncode}")
+        return kit.is_mounted(where)
+
+    kit.wait_until(ready, f"{process.args[0]} has mounted", seconds)
+
+
+def unmount(where, process):
+    subprocess.run(["fusermount3", "-u", "-z", "-q", where], check=False)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+class Curl:
+    """The blocks and objects of one library over plain HTTP, with the server's own protocol."""
+
+    def __init__(self, world):
+        self.world = world
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        form = urllib.parse.urlencode({"username": kit.USER, "password": SECRET})
+        self.token = self.ask("/api2/auth-token/", form.encode())["token"]
+        subprocess.run(["curl", "--version"], check=True, stdout=subprocess.DEVNULL)
+
+    def ask(self, path, body=None, headers=None):
+        request = urllib.request.Request(self.world.url + path, body, headers or {})
+        with self.opener.open(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def api(self, path):
+        return self.ask(path, headers={"Authorization": "Token " + self.token})
+
+    def library(self, name):
+        return next(entry["id"] for entry in self.api("/api2/repos/") if entry["name"] == name)
+
+    def repo_token(self, library):
+        return self.api(f"/api2/repos/{library}/download-info/")["token"]
+
+    def stored(self, kind, library):
+        """Id and file of each block or object, as the server keeps them."""
+        return [(os.path.basename(folder) + name, os.path.join(folder, name))
+                for folder, _, names in os.walk(self.world.storage(kind, library))
+                for name in names]
+
+    def run(self, library, lines):
+        config = self.world.path("curl.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f'header = "Seafile-Repo-Token: {self.repo_token(library)}"\n'
+                       'header = "Expect:"\n' + "\n".join(lines))
+        start = time.monotonic()
+        done = subprocess.run(["curl", "--silent", "--show-error", "--fail", "--noproxy", "*",
+                               "--parallel", "--parallel-max", "4", "--config", config],
+                              check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True, timeout=PATIENCE)
+        seconds = time.monotonic() - start
+        if done.returncode != 0:
+            raise AssertionError(f"curl: exit status {done.returncode}\n{done.stderr}")
+        return seconds
+
+    def blocks(self, library, blocks, put=False):
+        lines = []
+        for block, path in blocks:
+            lines.append(f'url = "{self.world.url}/seafhttp/repo/{library}/block/{block}"')
+            lines.append(f'upload-file = "{path}"' if put else 'output = "/dev/null"')
+        return self.run(library, lines)
+
+    def packs(self, library, ids, each=1000):
+        """The objects, so many in each request; the server's packs hold about 1 MiB.
+
+        Curl repeats one body per command, so the packs are dealt to four curls."""
+        token, commands = self.repo_token(library), []
+        url = f"{self.world.url}/seafhttp/repo/{library}/pack-fs/"
+        bodies = []
+        for n, first in enumerate(range(0, len(ids), each)):
+            path = self.world.path(f"pack-{n}")
+            with open(path, "w", encoding="ascii") as file:
+                json.dump(ids[first:first + each], file)
+            bodies.append(path)
+        for n in range(4):
+            words = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*"]
+            for k, path in enumerate(bodies[n::4]):
+                words += ["--next"] if k else []
+                words += ["-s", "-S", "-f", "-H", "Seafile-Repo-Token: " + token, "--data-binary",
+                          "@" + path, "-o", "/dev/null", "-w", "%{size_download}\n", url]
+            if bodies[n::4]:
+                commands.append(words)
+        start = time.monotonic()
+        running = [subprocess.Popen(words, stdout=subprocess.PIPE) for words in commands]
+        sizes = [process.communicate(timeout=PATIENCE)[0] for process in running]
+        seconds = time.monotonic() - start
+        if any(process.returncode for process in running):
+            raise AssertionError("curl: pack-fs failed")
+        for path in bodies:
+            os.unlink(path)
+        return seconds, sum(int(size) for out in sizes for size in out.split())
+
+    def first_bytes(self, port, library, block, warm):
+        """Seconds until 4 KiB of the block are here, on a connection that has fetched `warm`."""
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        header = {"Seafile-Repo-Token": self.repo_token(library)}
+        try:
+            line.request("GET", f"/seafhttp/repo/{library}/block/{warm}", headers=header)
+            line.getresponse().read()
+            start = time.monotonic()
+            line.request("GET", f"/seafhttp/repo/{library}/block/{block}", headers=header)
+            line.getresponse().read(4096)
+            return time.monotonic() - start
+        finally:
+            line.close()
+
+
+class Gocryptfs:
+    """An encrypted folder on the same disk."""
+
+    def __init__(self, world):
+        need("gocryptfs")
+        self.store = tempfile.mkdtemp(prefix="gocryptfs-", dir=world.top)
+        self.where = tempfile.mkdtemp(prefix="mnt-gocryptfs-", dir=world.top)
+        self.process = None
+        subprocess.run(["gocryptfs", "-q", "-init", "-scryptn", "10", "-extpass", "echo x",
+                        self.store], check=True, stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["gocryptfs", "-q", "-fg", "-extpass", "echo x",
+                                         self.store, self.where], stdout=subprocess.DEVNULL)
+        await_mounted(self.where, self.process)
+        return self
+
+    def __exit__(self, *_):
+        unmount(self.where, self.process)
+
+    def path(self, *names):
+        return os.path.join(self.where, *names)
+
+
+class Rclone:
+    """A folder over WebDAV by way of a line, mounted."""
+
+    def __init__(self, world, folder):
+        need("rclone")
+        self.world, self.folder, self.port = world, folder, kit.free_port()
+        self.server = None
+
+    def __enter__(self):
+        self.server = subprocess.Popen(
+            ["rclone", "serve", "webdav", self.folder, "--addr", f"127.0.0.1:{self.port}", "-q"],
+            env=self.world.environment("rclone"))
+        return self
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        try:
+            self.server.wait(10)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait(10)
+
+    @contextlib.contextmanager
+    def mounted(self, url):
+        where = self.world.path("mnt-rclone")
+        os.makedirs(where, exist_ok=True)
+        self.world.forget("rclone")
+        process = subprocess.Popen(
+            ["rclone", "mount", ":webdav:", where, "--webdav-url", url, "--read-only", "-q"],
+            env=self.world.environment("rclone"))
+        try:
+            await_mounted(where, process)
+            yield where
+        finally:
+            unmount(where, process)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
