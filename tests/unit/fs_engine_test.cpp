@@ -6,6 +6,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -29,10 +30,31 @@ bool comes_true(Condition condition, std::chrono::seconds limit = 20s) {
 
 void quick(MountPlan& plan) { plan.quiet_milliseconds = 50; }
 
-// The server carries out what it was asked, and nobody hears of it.
-void lose_answers(Machine& machine) {
-  machine.watch.published = [] { throw Error(Errc::unreachable, "the answer was lost"); };
-}
+// A server that does its work, and from which nothing is heard meanwhile.
+class Silence {
+ public:
+  // While nobody asks it anything; it may come and go at any time afterwards.
+  explicit Silence(Machine& machine) {
+    machine.watch.published = [how = how_] {
+      if (!how->loses_answers) return;
+      how->silent = true;  // so that nobody finds out what became of it either
+      throw Error(Errc::unreachable, "the answer was lost");
+    };
+    machine.watch.before = [how = how_](std::string_view member) {
+      if (how->silent || (how->refuses && member == "publish"))
+        throw Error(Errc::unreachable, "nobody answers");
+    };
+  }
+  void lose_answers() { how_->loses_answers = true; }
+  void refuse_publishing() { how_->refuses = true; }
+  void end() { how_->loses_answers = how_->silent = how_->refuses = false; }
+
+ private:
+  struct How {
+    std::atomic<bool> loses_answers = false, silent = false, refuses = false;
+  };
+  std::shared_ptr<How> how_ = std::make_shared<How>();  // the machine outlives us
+};
 
 void fails_to_sync(Machine& machine) {
   const auto reply = machine.fs().control({{"sync", "wait", "1"}, std::nullopt});
@@ -48,6 +70,7 @@ TEST_CASE("an answer that was lost makes no conflict, whatever is changed before
   CAPTURE(password, killed);
   Cloud cloud(password);
   Machine here(cloud, "here", password), there(cloud, "there", password);
+  Silence silence(here);
   here.write("kept", "base");
   here.write("goes", "base");
   here.write("moves", "base");
@@ -63,12 +86,12 @@ TEST_CASE("an answer that was lost makes no conflict, whatever is changed before
   here.write("d/inner", "first");
   here.unlink("goes");
   const auto head = cloud.head();
-  lose_answers(here);
+  silence.lose_answers();
   fails_to_sync(here);
   CHECK(cloud.head() != head);  // it has arrived
   if (killed) {
     here.crash();
-    here.watch.published = {};
+    silence.end();
     here.mount();
   }
   here.write("kept", "second, longer");
@@ -76,7 +99,7 @@ TEST_CASE("an answer that was lost makes no conflict, whatever is changed before
   here.write("goes", "again");
   here.rename("moves", "d/moved");
   here.rename("d", "e");
-  here.watch.published = {};
+  silence.end();
   SECTION("and nobody else did anything") {}
   SECTION("and somebody else did something") {
     there.write("other", "theirs");
@@ -101,13 +124,12 @@ TEST_CASE("an answer that was lost makes no conflict, whatever is changed before
 TEST_CASE("a batch that never arrived is sent again", "[engine]") {
   Cloud cloud;
   Machine here(cloud, "here"), there(cloud, "there");
+  Silence silence(here);
   here.write("a", "1");
-  here.watch.before = [](std::string_view member) {
-    if (member == "publish") throw Error(Errc::unreachable, "away");
-  };
+  silence.refuse_publishing();
   fails_to_sync(here);
   here.write("a", "2");
-  here.watch.before = {};
+  silence.end();
   here.sync();
   there.sync();
   CHECK(there.tree() == FileTree{{"a", "2"}});
