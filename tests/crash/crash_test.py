@@ -15,6 +15,7 @@ import dataclasses
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -377,6 +378,8 @@ def main():
     options = parser.parse_args()
     print(f"crash_test: --kills {options.kills} --seed {options.seed}", flush=True)
     run = Run(options)
+    # Who ends this ends its daemons and mounts, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         return run.all()
     finally:
