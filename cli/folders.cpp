@@ -88,6 +88,9 @@ void write_private_file(const stdfs::path& path, ByteView bytes) {
       if (n > 0) bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
     if (::fsync(fd.get()) != 0 || ::rename(name.c_str(), path.c_str()) != 0) fail(path, errno);
+    // Its name too: with a device key everything unsent would be gone.
+    const Fd folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.get() < 0 || ::fsync(folder.get()) != 0) fail(path, errno);
   } catch (const Error&) {
     ::unlink(name.c_str());
     throw;
