@@ -24,6 +24,8 @@ class Peer:
         self.environment = {**os.environ, "HOME": self.top, "LC_ALL": "C.UTF-8"}
         self.call("init", "-d", self.top)
         self.call("start")
+        socket = os.path.join(self.top, "seafile-data", "seafile.sock")
+        kit.wait_until(lambda: os.path.exists(socket), "the client's daemon listens", 60)
 
     def call(self, *arguments):
         done = subprocess.run([*SEAF_CLI, arguments[0], "-c", self.conf, *arguments[1:]],
