@@ -189,6 +189,21 @@ std::string describe(const Batch& batch) {
   return text.empty() ? "Changed directories.\n" : text;
 }
 
+namespace {
+
+// Where `sent` stands in a directory of the server's: at its name, or under a conflict name.
+const Dirent* find_sent(const Directory& directory, const Dirent& sent) {
+  const auto same = [&](const Dirent& d) {
+    return d.id == sent.id && d.is_directory() == sent.is_directory();
+  };
+  const auto* at_name = directory.find(sent.name);
+  if (at_name && same(*at_name)) return at_name;
+  const auto moved = std::ranges::find_if(directory.entries, same);
+  return moved == directory.entries.end() ? nullptr : &*moved;
+}
+
+}  // namespace
+
 void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root) {
   // From the top down: each folder's directory in the tree under `root`.
   std::vector<std::shared_ptr<const Directory>> there(batch.folders.size());
@@ -197,20 +212,17 @@ void skip_what_is_missing(Batch& batch, Depot& depot, const ObjectId& root) {
     const auto& directory = there[place];
     for (auto& entry : batch.folders[place].entries) {
       if (entry.skipped || entry.removed) continue;
-      const auto* dirent = directory ? directory->find(entry.name) : nullptr;
+      const auto* at_name = directory ? directory->find(entry.name) : nullptr;
+      const bool merged = at_name && entry.dirent.is_directory() && at_name->is_directory();
+      const auto* stands = merged || !directory ? at_name : find_sent(*directory, entry.dirent);
       if (entry.folder) {
-        if (dirent && dirent->is_directory())
-          there[*entry.folder] = depot.directory(batch.library, dirent->id);
+        if (stands) there[*entry.folder] = depot.directory(batch.library, stands->id);
         continue;
       }
-      const auto& id = entry.dirent.id;
-      const bool stands = dirent && dirent->id == id &&
-                          (entry.dirent.is_directory() || dirent->mode == entry.dirent.mode);
-      const bool moved = directory && std::ranges::any_of(directory->entries, [&](const Dirent& d) {
-                           return d.id == id && d.name != entry.name;  // under a conflict name
-                         });
-      const bool merged = dirent && entry.dirent.is_directory() && dirent->is_directory();
-      entry.skipped = !stands && !moved && !merged;
+      // A merge by the server keeps their mode where only ours changed.
+      const bool lost_mode =
+          stands && stands == at_name && !merged && stands->mode != entry.dirent.mode;
+      entry.skipped = !stands || lost_mode;
     }
   }
 }

@@ -52,6 +52,16 @@ std::vector<const Dirent*> possible_copies(const Directory& directory, const std
   return copies;
 }
 
+// A conflict copy of the folder `name`, published as `id`, in this directory.
+const Dirent* folder_copy(const Directory& directory, const std::string& name, const ObjectId& id) {
+  if (id.is_empty()) return nullptr;
+  const auto found = std::ranges::find_if(directory.entries, [&](const Dirent& entry) {
+    return entry.is_directory() && entry.id == id && entry.name != name &&
+           without_conflict_mark(entry.name) == without_conflict_mark(name);
+  });
+  return found == directory.entries.end() ? nullptr : &*found;
+}
+
 // Follows what Rebase will do, by ids alone.
 class Needs {
  public:
@@ -305,6 +315,10 @@ class Rebase {
       if (child.id == theirs->id) settle(parent, child, *theirs);
       return;
     }
+    // A server that merged has moved it out of the way of their file: so do we.
+    if (const auto* copy = theirs ? folder_copy(listing, name, child.id) : nullptr;
+        copy && go_on_as(*copy, place, child))
+      return;
     // They removed it, or put a file there.  What was changed here stays, and the way to it.
     if (is_folder(base) && child.id == base->id) {
       folder(child, {});
@@ -434,20 +448,30 @@ class Rebase {
   // A server that merged our commit, whose answer was lost, has made the copy already.
   bool stands_as_copy(const Place& place, Node& child) {
     if (child.is_directory()) return false;
-    auto& parent = place.parent;
     const auto id = is_dirty(child) ? known_id(child) : child.id;
     const auto copies = possible_copies(place.listing, place.name, child.current_size());
     const auto found = std::ranges::find_if(copies, [&](const auto* it) { return it->id == id; });
     if (found == copies.end()) return false;
     const auto& copy = **found;
-    if (parent.folder->changes.contains(copy.name) || parent.folder->children.contains(copy.name))
-      return false;
+    if (is_taken(place.parent, copy.name)) return false;
     if (is_dirty(child)) become_clean(child, copy);
-    if (is_dirty(child) || !adopt(child, copy)) return false;
-    // A program that has it open goes on there.
+    return !is_dirty(child) && adopt(child, copy) && go_on_as(copy, place, child);
+  }
+
+  static bool is_taken(const Node& parent, const std::string& name) {
+    return parent.folder->changes.contains(name) || parent.folder->children.contains(name);
+  }
+
+  // What was ours at this name is now published as `copy` beside it: whoever has it open, and
+  // what was changed since, goes on there.  False: that name has another meaning here.
+  bool go_on_as(const Dirent& copy, const Place& place, Node& child) {
+    auto& parent = place.parent;
+    if (is_taken(parent, copy.name)) return false;
     tree_.detach(child);
     tree_.drop_change(parent, place.name);
     tree_.attach(child, parent, copy.name);
+    if (child.is_directory() && !child.folder->changes.empty())
+      tree_.set_change(parent, copy.name, {false, place.generation});
     unused_.push_back(child.ino);
     notices_.entries.emplace_back(parent.ino, place.name);
     notices_.entries.emplace_back(parent.ino, copy.name);

@@ -123,6 +123,39 @@ TEST_CASE("a folder moved onto a folder of theirs merges name by name", "[sync]"
   CHECK(tree.size() == 4);
 }
 
+TEST_CASE("a folder that the server moved out of a file's way is there once", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.mkdir("d");
+  here.write("d/old", "0");
+  here.sync();
+  there.sync();
+  here.write("d/ours", "1");
+  there.unlink("d/old");
+  there.rmdir("d");
+  there.write("d", "file");
+  const bool changed_again = GENERATE(false, true);
+  bool done = false;
+  here.watch.before = [&](std::string_view member) {
+    if (member != "publish" || std::exchange(done, true)) return;
+    there.sync();
+    if (changed_again) here.write("d/later", "2");
+  };
+  here.sync();
+  here.watch.before = {};
+  here.sync();
+  there.sync();
+  const auto tree = here.tree();
+  CHECK(there.tree() == tree);
+  CHECK(tree.at("d") == "file");
+  const auto copy =
+      std::ranges::find_if(tree, [](const auto& e) { return e.second == "/"; })->first;
+  CHECK(tree.at(copy + "/old") == "0");
+  CHECK(tree.at(copy + "/ours") == "1");
+  if (changed_again) CHECK(tree.at(copy + "/later") == "2");
+  CHECK(tree.size() == (changed_again ? 5U : 4U));
+}
+
 TEST_CASE("changes that were laid over a newer folder are over it after a crash too", "[sync]") {
   Cloud cloud;
   Machine here(cloud, "here"), there(cloud, "there");
