@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "base/error.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 using Ranges = Overlay::Ranges;
 
-constexpr std::size_t saved_at_once = 64;  // extents, where memory is short
+constexpr std::uint64_t saved_at_once = 64;  // extents, where memory is short
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 void insert_range(Ranges& ranges, std::uint32_t begin, std::uint32_t end) {
@@ -73,15 +74,13 @@ FileContent::FileContent(ContentStore& store, const LibraryId& library,
       saved_version_(record.version),
       recorded_(true),
       partial_(record.partial) {
-  for (const auto index : extents) {
-    auto& extent = extents_[index];
-    extent.saved = true;
-    extent.version = version_;
-  }
+  for (const auto index : extents) saved_.set(index, version_);
+  count_saved();
 }
 
 FileContent::~FileContent() {
-  for (auto& [index, extent] : extents_) unload(extent);
+  unload_all();
+  store_.buffered -= counted_;
 }
 
 void FileContent::set_number(NodeNumber number) {
@@ -89,31 +88,39 @@ void FileContent::set_number(NodeNumber number) {
   if (number_ == 0) number_ = number;
 }
 
-void FileContent::unload(Extent& extent) {
-  if (extent.data.empty()) return;
-  store_.buffered -= extent.data.size();
-  extent.data = Bytes();  // not = {}, which keeps the room
-  extent.valid.clear();
-  extent.unsaved = false;
+FileContent::Extents::iterator FileContent::unload(Extents::iterator extent) {
+  store_.buffered -= extent->second.data.size();
+  return extents_.erase(extent);
 }
 
-// Brings an extent to memory, with what state has of it.
-void FileContent::load(std::uint64_t index, Extent& extent) {
-  if (!extent.data.empty()) return;
-  Bytes data(extent_size);
-  if (extent.saved) {
+void FileContent::unload_all() {
+  for (auto it = extents_.begin(); it != extents_.end();) it = unload(it);
+}
+
+// Brings the budget to what saved_ takes now.
+void FileContent::count_saved() {
+  store_.buffered += saved_.bytes() - counted_;
+  counted_ = saved_.bytes();
+}
+
+// An extent in memory, with what state has of it.
+FileContent::Extent& FileContent::load(std::uint64_t index) {
+  if (const auto found = extents_.find(index); found != extents_.end()) return found->second;
+  Extent extent;
+  extent.data.resize(extent_size);
+  if (saved_.contains(index)) {
     const auto value = store_.state.get(record_key::extent(library_, number_, index));
     if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
     auto record = decode_extent(*value);
     std::size_t at = 0;
     for (const auto& [begin, end] : record.valid) {
-      std::memcpy(data.data() + begin, record.data.data() + at, end - begin);
+      std::memcpy(extent.data.data() + begin, record.data.data() + at, end - begin);
       at += end - begin;
     }
     extent.valid = std::move(record.valid);
   }
-  extent.data = std::move(data);
   store_.buffered += extent_size;
+  return extents_.emplace(index, std::move(extent)).first->second;
 }
 
 std::shared_ptr<FileReader> FileContent::reader() {
@@ -131,17 +138,15 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
     if (offset >= size) return 0;
     out = out.first(static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size - offset)));
     Overlay overlay(offset, out, base_limit_);
-    for (auto it = extents_.lower_bound(offset / extent_size);
-         it != extents_.end() && it->first * extent_size < offset + out.size(); ++it) {
-      const auto& [index, extent] = *it;
+    for (auto index = offset / extent_size; index * extent_size < offset + out.size(); ++index) {
       const auto start = index * extent_size;
-      if (!extent.data.empty()) {
-        overlay.whole(start, extent.valid, extent.data);
-        continue;
+      if (const auto found = extents_.find(index); found != extents_.end()) {
+        overlay.whole(start, found->second.valid, found->second.data);
+      } else if (saved_.contains(index)) {
+        const auto value = store_.state.get(record_key::extent(library_, number_, index));
+        if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
+        overlay.packed(start, decode_extent(*value));
       }
-      const auto value = store_.state.get(record_key::extent(library_, number_, index));
-      if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
-      overlay.packed(start, decode_extent(*value));
     }
     gaps = overlay.finish();
     if (!gaps.empty()) base = reader();
@@ -155,12 +160,16 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
 
 // Keeps what is only in memory, here and on its way to state, within the budget.
 void FileContent::make_room() {
-  while (store_.buffered + store_.state.staged_bytes() > store_.buffer_limit) {
-    store_.state.check_room(saved_at_once * extent_size);
+  const auto limit = store_.buffer_limit;
+  const auto at_once = std::clamp<std::uint64_t>(limit / 8 / extent_size, 1, saved_at_once);
+  // What is staged is in memory twice while LMDB writes it.
+  const auto used = [&] { return store_.buffered + 2 * store_.state.staged_bytes(); };
+  while (used() + at_once * extent_size > limit) {
+    store_.state.check_room(at_once * extent_size);
     bool ours = false;
     {
       const std::lock_guard lock(mutex_);
-      auto changes = take_unsaved(saved_at_once);
+      auto changes = take_unsaved(at_once);
       ours = !changes.empty();
       if (ours) {
         partial_ = true;
@@ -184,12 +193,10 @@ void FileContent::write(std::uint64_t offset, ByteView bytes) {
     const auto begin = static_cast<std::uint32_t>((offset + done) % extent_size);
     const auto length =
         static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size() - done, extent_size - begin));
-    auto& extent = extents_[index];
-    load(index, extent);
+    auto& extent = load(index);
     std::memcpy(extent.data.data() + begin, bytes.data() + done, length);
     insert_range(extent.valid, begin, begin + length);
-    extent.unsaved = true;
-    extent.version = version_;
+    extent.version = version_since_save();
     done += length;
   }
   size_ = std::max<std::uint64_t>(size_, offset + bytes.size());
@@ -205,22 +212,24 @@ void FileContent::truncate(std::uint64_t size) {
     cuts_.emplace_back(version_, size);
     const auto last = size / extent_size;
     const auto keep = static_cast<std::uint32_t>(size % extent_size);
-    for (auto it = extents_.lower_bound(last); it != extents_.end();) {
-      auto& [index, extent] = *it;
-      if (index == last && keep != 0) {
-        const bool saved = extent.saved;
-        load(index, extent);
+    auto gone = last;
+    if (keep != 0) {
+      ++gone;
+      const bool saved = saved_.contains(last);
+      if (saved || extents_.contains(last)) {
+        auto& extent = load(last);
         clip_ranges(extent.valid, keep);
-        extent.version = version_;
-        extent.unsaved = true;
+        extent.version = version_since_save();
         // What state has behind the new end must not come back when the file grows again.
-        if (saved) staged.push_back(take(index, extent));
-        ++it;
-      } else {
-        forget(index, extent, staged);
-        it = extents_.erase(it);
+        if (saved) {
+          staged.push_back(take(last, extent));
+          unload(extents_.find(last));
+        }
       }
     }
+    for (auto it = extents_.lower_bound(gone); it != extents_.end();) it = unload(it);
+    saved_.erase_from(gone, [&](std::uint64_t index) { staged.push_back(removal(index)); });
+    count_saved();
     base_limit_ = std::min(base_limit_, size);
     saved_size_ = std::min(saved_size_, size);
   }
@@ -249,31 +258,31 @@ State::Change FileContent::record() {
 }
 
 // The change that brings an extent to state, which has it from the staging on.
-State::Change FileContent::take(std::uint64_t index, Extent& extent) {
-  State::Change change{record_key::extent(library_, number_, index),
-                       encode(pack(extent.valid, extent.data))};
+State::Change FileContent::take(std::uint64_t index, const Extent& extent) {
   if (!extent.valid.empty())
     saved_size_ =
         std::max<std::uint64_t>(saved_size_, index * extent_size + extent.valid.back().second);
-  extent.saved = true;
-  unload(extent);
-  return change;
+  saved_.set(index, extent.version);
+  return {record_key::extent(library_, number_, index), encode(pack(extent.valid, extent.data))};
 }
 
-void FileContent::forget(std::uint64_t index, Extent& extent, std::vector<State::Change>& staged) {
-  unload(extent);
-  if (extent.saved) staged.push_back({record_key::extent(library_, number_, index), {}});
+State::Change FileContent::removal(std::uint64_t index) const {
+  return {record_key::extent(library_, number_, index), {}};
+}
+
+void FileContent::drop_extents(std::vector<State::Change>& staged) {
+  unload_all();
+  saved_.erase_from(0, [&](std::uint64_t index) { staged.push_back(removal(index)); });
+  count_saved();
 }
 
 std::vector<State::Change> FileContent::take_unsaved(std::size_t most) {
   std::vector<State::Change> changes;
-  for (auto& [index, extent] : extents_) {
-    if (changes.size() == most) break;
-    if (extent.unsaved)
-      changes.push_back(take(index, extent));
-    else
-      unload(extent);
+  for (auto it = extents_.begin(); it != extents_.end() && changes.size() < most;) {
+    changes.push_back(take(it->first, it->second));
+    it = unload(it);
   }
+  count_saved();
   return changes;
 }
 
@@ -281,9 +290,7 @@ State::Ticket FileContent::save() {
   const std::lock_guard lock(mutex_);
   if (version_ == 0) return 0;
   if (version_ == saved_version_ && !partial_) return ticket_;
-  std::uint64_t bytes = 0;
-  for (const auto& [index, extent] : extents_) bytes += extent.unsaved ? extent.data.size() : 0;
-  if (bytes != 0) store_.state.check_room(bytes);
+  if (!extents_.empty()) store_.state.check_room(extents_.size() * extent_size);
   auto changes = take_unsaved(all);
   saved_size_ = size_;
   saved_version_ = version_;
@@ -296,9 +303,8 @@ State::Ticket FileContent::save() {
 std::vector<State::Change> FileContent::erase() {
   const std::lock_guard lock(mutex_);
   std::vector<State::Change> changes;
-  for (auto& [index, extent] : extents_) forget(index, extent, changes);
+  drop_extents(changes);
   if (recorded_) changes.push_back({record_key::file(library_, number_), {}});
-  extents_.clear();
   recorded_ = false;
   if (version_ != 0) changed();  // a batch that is under way must not take it for published
   return changes;
@@ -322,8 +328,7 @@ bool FileContent::published(std::uint64_t version, const ObjectId& id, std::uint
                             std::vector<State::Change>& staged) {
   const std::lock_guard lock(mutex_);
   if (version_ == version) {
-    for (auto& [index, extent] : extents_) forget(index, extent, staged);
-    extents_.clear();
+    drop_extents(staged);
     if (recorded_) staged.push_back({record_key::file(library_, number_), {}});
     recorded_ = partial_ = false;
     cuts_.clear();
@@ -332,14 +337,11 @@ bool FileContent::published(std::uint64_t version, const ObjectId& id, std::uint
     return true;
   }
   // What has not changed since is in the published file.
-  for (auto it = extents_.begin(); it != extents_.end();) {
-    if (it->second.version > version) {
-      ++it;
-      continue;
-    }
-    forget(it->first, it->second, staged);
-    it = extents_.erase(it);
-  }
+  for (auto it = extents_.begin(); it != extents_.end();)
+    it = it->second.version > version ? std::next(it) : unload(it);
+  saved_.erase_up_to_version(version,
+                             [&](std::uint64_t index) { staged.push_back(removal(index)); });
+  count_saved();
   base_ = id;
   base_size_ = size;
   base_limit_ = std::min(size, least_size_since(version));

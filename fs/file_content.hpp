@@ -22,6 +22,7 @@
 #include "fs/key_holder.hpp"
 #include "fs/overlay.hpp"
 #include "fs/records.hpp"
+#include "fs/saved_extents.hpp"
 
 namespace nacre {
 
@@ -29,7 +30,7 @@ namespace nacre {
 struct ContentStore {
   Depot& depot;
   State& state;
-  std::uint64_t buffer_limit;  // bytes of unsaved extents in memory
+  std::uint64_t buffer_limit;  // bytes in memory: of unsaved extents, and of what tells the others
   std::atomic<std::uint64_t> buffered = 0;
   std::atomic<std::uint64_t> next_version = 1;  // each names the bytes of one file at one moment
 };
@@ -79,22 +80,27 @@ class FileContent {
   void drop_reader();
 
  private:
+  // What memory has that is newer than what state has.
   struct Extent {
-    Overlay::Ranges valid;      // known when in memory
-    Bytes data;                 // extent_size bytes when in memory, else empty
-    std::uint64_t version = 0;  // of its last change
-    bool saved = false;         // state has a version of it
-    bool unsaved = false;       // memory is newer than state
+    Overlay::Ranges valid;
+    Bytes data;                 // extent_size bytes
+    std::uint64_t version = 0;  // as SavedExtents has it
   };
   using Extents = std::map<std::uint64_t, Extent>;
 
-  void load(std::uint64_t index, Extent& extent);
-  void unload(Extent& extent);
+  Extent& load(std::uint64_t index);
+  Extents::iterator unload(Extents::iterator extent);
+  void unload_all();
   void make_room();
   std::vector<State::Change> take_unsaved(std::size_t most);
-  State::Change take(std::uint64_t index, Extent& extent);
-  void forget(std::uint64_t index, Extent& extent, std::vector<State::Change>& staged);
+  State::Change take(std::uint64_t index, const Extent& extent);
+  State::Change removal(std::uint64_t index) const;
+  void drop_extents(std::vector<State::Change>& staged);
+  void count_saved();
   void changed() { version_ = store_.next_version++; }
+  // Versions of the file that a batch can hold are those that were saved: of all changes since
+  // the last it need only be known that they came after it.
+  [[nodiscard]] std::uint64_t version_since_save() const { return saved_version_ + 1; }
   void make_clean(const ObjectId& id, std::uint64_t size);
   [[nodiscard]] std::uint64_t least_size_since(std::uint64_t version) const;
   std::shared_ptr<FileReader> reader();
@@ -114,6 +120,8 @@ class FileContent {
   bool partial_ = false;                              // and more than saved_version_ says
   State::Ticket ticket_ = 0;                          // of the last that was staged
   Extents extents_;
+  SavedExtents saved_;
+  std::uint64_t counted_ = 0;  // bytes of saved_ that are in the budget
   // Where it was made shorter: version and size, both ascending.  A later, shorter one has
   // replaced those before it.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> cuts_;
