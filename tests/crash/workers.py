@@ -33,6 +33,8 @@ class Worker:
         self.history = History(state)
         self.rest = b""
         self.pipe, writing = os.pipe()
+        # Told to stop before it listens, it would not hear.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -40,6 +42,7 @@ class Worker:
                 kind(where, folder, state, random.Random(seed), pace, writing).run()
             finally:
                 os._exit(0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(writing)
         self.open = True
 

@@ -67,6 +67,7 @@ class Workload:
 
     def run(self):
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stop", True))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         try:
             if self.folder not in self.state:
                 self.do(["mkdir", self.folder])

@@ -48,6 +48,13 @@ class Peer:
         os.makedirs(folder, exist_ok=True)
         self.call(verb, "-l", library, "-d", folder, *self.account(), *secret)
 
+    def look_now(self, library):
+        """Has it send and fetch at once, which it does every 30 s."""
+        socket = os.path.join(self.top, "seafile-data", "seafile.sock")
+        subprocess.run(["/usr/bin/python3", "-c",
+                        "import sys, seafile; seafile.RpcClient(sys.argv[1]).sync(sys.argv[2], '')",
+                        socket, library], check=True, timeout=60)
+
     def log(self):
         try:
             with open(os.path.join(self.conf, "logs", "seafile.log"), errors="replace") as log:

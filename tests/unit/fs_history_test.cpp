@@ -126,8 +126,12 @@ class History {
         if (sibling != path && sibling_folder == folder && !before.contains(path) &&
             without_conflict_mark(sibling_name) == without_conflict_mark(name)) {
           INFO(sibling << ": " << other);
+          // What several write alike may have stood there, under that name, by somebody's will.
+          const auto stood = before.find(sibling);
+          const bool by_will =
+              text.rfind("same ", 0) == 0 && stood != before.end() && stood->second == text;
           if (text != "/")
-            CHECK(other != text);
+            CHECK((other != text || by_will));
           else if (other == "/")
             check_nothing_doubled(after, path, sibling);
         }
@@ -152,6 +156,10 @@ class History {
     // Now and then what others write too.
     if (pick(6) == 0) return "same " + std::to_string(pick(2));
     return "text " + std::to_string(++written_);
+  }
+  // Of a text that several write, nobody can say which of them was overwritten.
+  void born(const std::string& text) {
+    if (text.rfind("same ", 0) != 0) alive_.insert(text);
   }
   void gone(const FileTree& tree, const std::string& path) {
     if (const auto found = tree.find(path); found != tree.end()) alive_.erase(found->second);
@@ -187,7 +195,7 @@ class History {
           note("writes", machine, target, text);
           gone(tree, target);
           machine.write(target, text);
-          alive_.insert(text);
+          born(text);
           return;
         }
         case 4: {
@@ -196,7 +204,7 @@ class History {
           note("edits", machine, file, text);
           gone(tree, file);
           machine.write(file, text);
-          alive_.insert(text);
+          born(text);
           return;
         }
         case 5:
@@ -231,7 +239,7 @@ class History {
           const auto text = new_text();
           note("writes", machine, path, text);
           machine.write(path, text);
-          alive_.insert(text);
+          born(text);
           return;
         }
         case 10: {
@@ -321,7 +329,7 @@ class History {
     machine.fs().write(opened.handle, 0, as_bytes(text));
     machine.fs().flush(opened.handle);
     machine.fs().release(opened.handle);
-    alive_.insert(text);
+    born(text);
   }
 
   Cloud cloud_;
