@@ -9,21 +9,22 @@
 #include "fs/filesystem.hpp"
 #include "fs/fuse_session.hpp"
 #include "fs/mountpoint.hpp"
-#include "fs/records.hpp"
 
 namespace nacre {
 namespace {
 
-// Buffers of extents and blocks come and go among small things that stay: from malloc's heaps
-// their room would never be had again.  Mapped each by itself, it goes back to the system.
-void give_large_buffers_back() noexcept {
-  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(extent_size));  // and it stays there
+// Buffers of extents and blocks come and go all the time.  Mapped each by itself, as malloc does
+// with large ones, each costs page faults, and when it goes an interrupt of every processor.
+void keep_large_buffers() noexcept {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as much as malloc lets it be
+  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
+  ::mallopt(M_ARENA_MAX, 2);  // or each thread keeps some of its own
 }
 
 }  // namespace
 
 void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
-  give_large_buffers_back();
+  keep_large_buffers();
   check_mountpoint(plan.mountpoint);  // before anything is asked of the server
   const SessionOptions options = {.mountpoint = plan.mountpoint,
                                   .source = plan.source,

@@ -453,9 +453,16 @@ class Rebase {
     const auto found = std::ranges::find_if(copies, [&](const auto* it) { return it->id == id; });
     if (found == copies.end()) return false;
     const auto& copy = **found;
-    if (is_taken(place.parent, copy.name)) return false;
+    auto& parent = place.parent;
+    if (parent.folder->changes.contains(copy.name)) return false;
+    const bool known = parent.folder->children.contains(copy.name);
+    if (known && child.writers > 0) return false;
     if (is_dirty(child)) become_clean(child, copy);
-    return !is_dirty(child) && adopt(child, copy) && go_on_as(copy, place, child);
+    if (is_dirty(child)) return false;
+    if (!known) return adopt(child, copy) && go_on_as(copy, place, child);
+    tree_.drop_change(parent, place.name);
+    leave(child);
+    return true;
   }
 
   static bool is_taken(const Node& parent, const std::string& name) {

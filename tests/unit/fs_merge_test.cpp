@@ -123,6 +123,27 @@ TEST_CASE("a folder moved onto a folder of theirs merges name by name", "[sync]"
   CHECK(tree.size() == 4);
 }
 
+TEST_CASE("a file that equals a copy that stands already is no other copy", "[sync]") {
+  Cloud cloud;
+  Machine here(cloud, "here"), there(cloud, "there");
+  here.write("n", "1");
+  there.write("n", "2");
+  here.sync();
+  there.sync();
+  here.sync();
+  const auto tree = here.tree();
+  const auto copy = std::ranges::find_if(tree, [](const auto& e) { return e.first != "n"; })->first;
+  REQUIRE(there.tree().at(copy) == "2");  // looked at
+  here.write("n", "theirs");
+  here.write(copy, "same!!");
+  here.sync();
+  there.write("n", "same!!");
+  there.sync();
+  here.sync();
+  CHECK(there.tree() == Tree{{"n", "theirs"}, {copy, "same!!"}});
+  CHECK(here.tree() == there.tree());
+}
+
 TEST_CASE("a folder that the server moved out of a file's way is there once", "[sync]") {
   Cloud cloud;
   Machine here(cloud, "here"), there(cloud, "there");
