@@ -13,7 +13,7 @@ namespace {
 
 using Ranges = Overlay::Ranges;
 
-constexpr std::uint64_t saved_at_once = 64;  // extents, where memory is short
+constexpr std::uint64_t most_at_once = 64;  // extents that go to state, where memory is short
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
 void insert_range(Ranges& ranges, std::uint32_t begin, std::uint32_t end) {
@@ -158,34 +158,52 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
   return out.size();
 }
 
-// Keeps what is only in memory, here and on its way to state, within the budget.
-void FileContent::make_room() {
-  const auto limit = store_.buffer_limit;
-  const auto at_once = std::clamp<std::uint64_t>(limit / 8 / extent_size, 1, saved_at_once);
-  // What is staged is in memory twice while LMDB writes it.
-  const auto used = [&] { return store_.buffered + 2 * store_.state.staged_bytes(); };
-  while (used() + at_once * extent_size > limit) {
-    store_.state.check_room(at_once * extent_size);
-    bool ours = false;
+// How many extents go to state at a time where memory is short.
+std::size_t FileContent::group() const {
+  return std::clamp<std::uint64_t>(store_.budget() / 8 / extent_size, 1, most_at_once);
+}
+
+// Whether `bytes` more fit into the budget.  What is staged is in memory twice while LMDB writes
+// it.
+bool FileContent::fits(std::uint64_t bytes) const {
+  return store_.buffered + 2 * store_.state.staged_bytes() + bytes <= store_.budget();
+}
+
+// Brings a group of extents to state.  False: it has none in memory.
+bool FileContent::spill() {
+  store_.state.check_room(group() * extent_size);
+  bool any = false;
+  {
+    const std::lock_guard lock(mutex_);
+    auto changes = take_unsaved(group());
+    any = !changes.empty();
+    if (any) {
+      partial_ = true;
+      changes.push_back(record());
+      ticket_ = store_.state.stage(std::move(changes));
+    }
+  }
+  store_.state.commit_staged();
+  return any;
+}
+
+void FileContent::spill_before_save() {
+  for (;;) {
+    std::size_t extents = 0;
     {
       const std::lock_guard lock(mutex_);
-      auto changes = take_unsaved(at_once);
-      ours = !changes.empty();
-      if (ours) {
-        partial_ = true;
-        changes.push_back(record());
-        ticket_ = store_.state.stage(std::move(changes));
-      }
+      extents = extents_.size();
     }
-    store_.state.commit_staged();
-    if (!ours) return;  // what is left is other files'
+    if (extents <= group() || fits(extents * extent_size)) return;
+    spill();
   }
 }
 
 void FileContent::write(std::uint64_t offset, ByteView bytes) {
   if (bytes.size() > max_file || offset > max_file - bytes.size())
     throw Error(Errc::too_large, "write: past the largest file");
-  make_room();
+  while (!fits(group() * extent_size) && spill()) {
+  }
   const std::lock_guard lock(mutex_);
   changed();
   for (std::size_t done = 0; done < bytes.size();) {

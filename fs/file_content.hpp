@@ -32,6 +32,8 @@ struct ContentStore {
   State& state;
   std::uint64_t buffer_limit;  // bytes in memory: of unsaved extents, and of what tells the others
   std::atomic<std::uint64_t> buffered = 0;
+  // A quarter is for requests under way and malloc's gaps.
+  [[nodiscard]] std::uint64_t budget() const noexcept { return buffer_limit - buffer_limit / 4; }
   std::atomic<std::uint64_t> next_version = 1;  // each names the bytes of one file at one moment
 };
 
@@ -63,6 +65,9 @@ class FileContent {
   void truncate(std::uint64_t size);
   void zero(std::uint64_t offset, std::uint64_t length);  // within the size
 
+  // Call without a lock before save() where time is: brings most of it to state already, where all
+  // at once would take more than the budget.
+  void spill_before_save();
   // Stages what is only in memory; commit the ticket to be safe from kill -9.  Throws
   // Error{full}, with all still in memory, where state has no room for it.
   State::Ticket save();
@@ -91,7 +96,9 @@ class FileContent {
   Extent& load(std::uint64_t index);
   Extents::iterator unload(Extents::iterator extent);
   void unload_all();
-  void make_room();
+  [[nodiscard]] std::size_t group() const;
+  [[nodiscard]] bool fits(std::uint64_t bytes) const;
+  bool spill();
   std::vector<State::Change> take_unsaved(std::size_t most);
   State::Change take(std::uint64_t index, const Extent& extent);
   State::Change removal(std::uint64_t index) const;

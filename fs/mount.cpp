@@ -17,8 +17,8 @@ namespace {
 // with large ones, each costs page faults, and when it goes an interrupt of every processor.
 void keep_large_buffers() noexcept {
   ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as much as malloc lets it be
-  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
-  ::mallopt(M_ARENA_MAX, 2);  // or each thread keeps some of its own
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  ::mallopt(M_ARENA_MAX, 1);  // or every thread keeps what it had
 }
 
 }  // namespace

@@ -149,6 +149,7 @@ void MountedFilesystem::truncate(OpenFile& file, std::uint64_t size) {
 
 // Brings what is only in memory to state: safe from kill -9 afterwards.
 void MountedFilesystem::save(OpenFile& file) {
+  file.content->spill_before_save();
   auto ticket = file.content->save();
   {
     const std::lock_guard lock(mutex_);
