@@ -24,23 +24,8 @@ class Peer:
         self.environment = {**os.environ, "HOME": self.top, "LC_ALL": "C.UTF-8"}
         self.socket = os.path.join(self.top, "seafile-data", "seafile.sock")
         self.call("init", "-d", self.top)
-        self.start()
-
-    def start(self):
         self.call("start")
         kit.wait_until(lambda: os.path.exists(self.socket), "the client's daemon listens", 60)
-
-    def look_at_everything(self):
-        """Ends and begins again: then it compares its folders with what it knows, file by file."""
-        self.call("stop")
-        kit.wait_until(lambda: not self.is_running(), "the client's daemon ends", 60)
-        if os.path.exists(self.socket):
-            os.unlink(self.socket)
-        self.start()
-
-    def is_running(self):
-        return subprocess.run(["pgrep", "-f", "seaf-daemon.*" + self.top], check=False,
-                              stdout=subprocess.DEVNULL).returncode == 0
 
     def call(self, *arguments):
         done = subprocess.run([*SEAF_CLI, arguments[0], "-c", self.conf, *arguments[1:]],
