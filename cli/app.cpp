@@ -209,7 +209,7 @@ void add_server(CLI::App& app, Commands& commands) {
   key->needs(cert);
   command
       ->add_option("--faults", options->faults,
-                   "For tests: do wrong what the rules in FILE say; see nacre(1)")
+                   "For tests: do wrong what the rules in FILE say; see nacre-serve(1)")
       ->option_text("FILE")
       ->needs(listen);
   command->add_option("--add-user", options->add_user, "Add a user, or set its password")
