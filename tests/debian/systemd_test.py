@@ -126,6 +126,15 @@ class Systemd(unittest.TestCase):
                          "of the user\n")
         self.assertTrue(self.mounted("/srv/seafile"))
 
+    def test_an_automount_comes_back_with_what_is_unsent(self):
+        self.machine.run("ls", "/srv/seafile/Work")
+        self.network(up=False)
+        self.machine.shell("echo not sent > /srv/seafile/Work/waiting", user="mussel")
+        wait_until(lambda: not self.mounted("/srv/seafile"), "it idles out", 60)
+        # Its daemon goes on trying, and has the state.
+        self.assertEqual(self.machine.run("cat", "/srv/seafile/Work/waiting", user="mussel",
+                                          seconds=120), "not sent\n")
+
     def test_a_boot_without_network_does_not_hang(self):
         machine = self.machine
         machine.shell("echo known before > /srv/seafile/Work/known", user="mussel")

@@ -96,6 +96,18 @@ class Helper(kit.Case):
         self.world.nacre("umount", where, timeout=150)
         self.assertNotIn(f"{where} fuse.nacre", get("/proc/self/mounts").decode())
 
+    def test_a_mount_waits_for_the_last_daemon_that_is_still_sending(self):
+        where = self.place("mnt")
+        self.call(self.world.url, where, "-o", "library=Work")
+        self.world.faults("PUT . delay 3000")
+        put(os.path.join(where, "a"), "content of a file")
+        # As umount(8) and an automount's end do it.
+        subprocess.run(["fusermount3", "-u", where], check=True, timeout=20)
+        self.call(self.world.url, where, "-o", "library=Work")
+        self.assertEqual(get(os.path.join(where, "a")), b"content of a file")
+        self.world.faults()
+        self.world.nacre("sync", where, "--wait")
+
     def test_files_are_whose_the_options_say(self):
         if os.geteuid() != 0:
             self.skipTest("needs root")
