@@ -25,6 +25,8 @@ struct OptionInfo {
   Value value;
 };
 
+constexpr int many = 9;  // as often an argument may be repeated where there is no limit
+
 struct CommandInfo {
   std::string path, name, description;  // path: "nacre libraries create"
   std::vector<OptionInfo> options, places;
@@ -78,7 +80,8 @@ CommandInfo describe(const CLI::App& app, const std::string& above) {
       info.options.push_back(std::move(described));
       continue;
     }
-    for (int i = 0; i < option->get_items_expected_max(); ++i) info.places.push_back(described);
+    const int times = std::min(option->get_items_expected_max(), many);
+    for (int i = 0; i < times; ++i) info.places.push_back(described);
   }
   for (const auto* child : app.get_subcommands(std::function<bool(const CLI::App*)>()))
     info.subcommands.push_back(describe(*child, info.path + " "));
