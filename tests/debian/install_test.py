@@ -61,6 +61,7 @@ cat /tmp/left
 def main():
     build = os.path.abspath(sys.argv[1])
     folder = os.path.join(build, "debian")
+    tree.end_on_signals()
     try:
         tree.need_root_and_programs("debootstrap", "unshare", "setpriv", "lintian")
         tree.need_filesystem("overlay")

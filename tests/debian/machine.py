@@ -7,7 +7,6 @@ groups are its own, and all of it ends with one write to its control group.
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -131,12 +130,3 @@ def wait_until(condition, what, seconds=30.0):
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.1)
     return value
-
-
-def end_on_signals():
-    """Signals that end this program have its finally clauses run first."""
-    def end(number, _):
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import tree
-from machine import Machine, USER, end_on_signals, wait_until
+from machine import Machine, USER, wait_until
 
 PACKAGES = ["systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "iproute2", "openssl"]
 URL = "https://192.0.2.1:8443"
@@ -197,7 +197,7 @@ class Systemd(unittest.TestCase):
 def main():
     build = os.path.abspath(sys.argv.pop(1))
     folder = os.path.join(build, "debian")
-    end_on_signals()
+    tree.end_on_signals()
     machine = None
     try:
         tree.need_root_and_programs("debootstrap", "unshare", "nsenter", "setpriv")

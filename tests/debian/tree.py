@@ -7,6 +7,7 @@ build folder for the next run.  What happens in one is in a copy-on-write layer 
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -142,3 +143,12 @@ def read(path):
 def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def end_on_signals():
+    """Signals that end this program have its finally clauses run first."""
+    def end(number, _):
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
