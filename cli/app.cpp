@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "cli/commands.hpp"
+#include "cli/completions.hpp"
 #include "fs/control.hpp"
 
 namespace nacre {
@@ -79,8 +80,8 @@ void add_login(CLI::App& app, Commands& commands) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--otp", options->one_time_code, "One-time code of two-factor login")
       ->option_text("CODE");
-  command->add_option("--ca-file", options->ca_file, "Trust only the CAs in file F (PEM)")
-      ->option_text("F");
+  command->add_option("--ca-file", options->ca_file, "Trust only the CAs in FILE (PEM)")
+      ->option_text("FILE");
   command->add_option("--account", options->account, "Name of the account here; default: its host")
       ->option_text("ALIAS");
   command->add_flag("--insecure-http", options->insecure_http,
@@ -130,9 +131,9 @@ void add_mount(CLI::App& app, Commands& commands) {
   command->add_flag("--foreground", options->foreground, "Stay in the foreground, log to stderr");
   command->add_flag("--read-only", options->read_only, "Take no changes");
   command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
-      ->option_text("D");
+      ->option_text("DIR");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
-      ->option_text("D");
+      ->option_text("DIR");
   command->add_option("--fsync", options->fsync, "What fsync waits for: local (default), or remote")
       ->option_text("WHERE")
       ->check(CLI::IsMember({"local", "remote"}));
@@ -188,9 +189,9 @@ void add_rescue(CLI::App& app, Commands& commands) {
       ->allow_extra_args(false);
   add_password(command, options->password);
   command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
-      ->option_text("D");
+      ->option_text("DIR");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
-      ->option_text("D");
+      ->option_text("DIR");
   command->add_flag("--json", options->json, "Print one JSON object");
 }
 
@@ -201,15 +202,15 @@ void add_server(CLI::App& app, Commands& commands) {
   auto* listen = command->add_option("--listen", options->listen, "Address to listen on")
                      ->option_text("ADDR:PORT");
   auto* cert = command->add_option("--tls-cert", options->tls_cert, "Certificate chain (PEM)")
-                   ->option_text("F");
-  auto* key =
-      command->add_option("--tls-key", options->tls_key, "Its private key (PEM)")->option_text("F");
+                   ->option_text("FILE");
+  auto* key = command->add_option("--tls-key", options->tls_key, "Its private key (PEM)")
+                  ->option_text("FILE");
   cert->needs(key);
   key->needs(cert);
   command
       ->add_option("--faults", options->faults,
-                   "For tests: do wrong what the rules in file F say; see nacre(1)")
-      ->option_text("F")
+                   "For tests: do wrong what the rules in FILE say; see nacre-serve(1)")
+      ->option_text("FILE")
       ->needs(listen);
   command->add_option("--add-user", options->add_user, "Add a user, or set its password")
       ->option_text("NAME")
@@ -218,6 +219,18 @@ void add_server(CLI::App& app, Commands& commands) {
 
   command = app.add_subcommand("demo", "Try it all with a server of its own, leaving nothing");
   add(commands, command, demo);
+}
+
+void add_completions(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("completions", "Print a shell's script to complete commands");
+  auto shell = std::make_shared<std::string>();
+  command->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember(std::vector<std::string>(shells.begin(), shells.end())));
+  commands.push_back({command, [shell, &app](const Io& io) {
+                        io.out << completions_for(*shell, app) << std::flush;
+                        return Exit::ok;
+                      }});
 }
 
 std::string name_of(const CLI::App& app) {
@@ -242,6 +255,7 @@ Exit parse_and_run(std::span<const std::string> args, const Io& io) {
   add_control(app, commands);
   add_rescue(app, commands);
   add_server(app, commands);
+  add_completions(app, commands);
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // reversed, as CLI11 wants
   } catch (const CLI::ParseError& e) {

@@ -12,6 +12,7 @@
 #include "cli/daemon.hpp"
 #include "cli/folders.hpp"
 #include "cli/mount_options.hpp"
+#include "cli/mounts.hpp"
 #include "cli/service.hpp"
 #include "cli/source.hpp"
 #include "fs/mountpoint.hpp"
@@ -40,6 +41,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   const auto cache_dir = cache_dir_of(source, options.cache_dir, options.state_dir);
   const auto mountpoint = absolute_mountpoint(options.places.back());
   check_mountpoint(mountpoint);  // before a password is asked for
+  wait_for_last_daemon(mountpoint);
   make_private_folder(state_dir);
   make_private_folder(cache_dir);
 

@@ -44,8 +44,7 @@ Exit mount_helper(std::span<const std::string> args, const Io& io) {
     }
     if (options.places.size() != 2) throw UsageError(std::string(usage_text));
     // What fstab(5) writes where a source has no name: the only account there is.
-    if (options.places[0] == "none")
-      options.places.erase(options.places.begin());
+    if (options.places[0] == "none") options.places.erase(options.places.begin());
     return fake ? Exit::ok : mount(options, io);
   });
 }

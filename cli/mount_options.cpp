@@ -175,7 +175,7 @@ void apply(Tuning& tuning, MountOptions& options, std::string_view option) {
                      ": a command line can be read by everybody; use password-file=FILE");
   if (!known && !options.sloppy)
     throw UsageError("mount: -o " + std::string(option) +
-                     ": unknown, or its value is missing; see nacre(1)");
+                     ": unknown, or its value is missing; see nacre-mount(1)");
 }
 
 }  // namespace

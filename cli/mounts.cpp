@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/mounts.hpp"
 
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <ostream>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "cli/folders.hpp"
 
 namespace nacre {
@@ -31,6 +36,28 @@ Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
     io.err << "nacre: " << reply.text << end;
   }
   return exit_of(reply.status);
+}
+
+DaemonProcess::DaemonProcess(pid_t pid)
+    : fd_(pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1) {}
+
+bool DaemonProcess::ended_within(std::chrono::seconds time) const {
+  pollfd poller = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  const auto milliseconds = std::chrono::milliseconds(time).count();
+  return fd_.get() < 0 || ::poll(&poller, 1, static_cast<int>(milliseconds)) > 0;
+}
+
+void wait_for_last_daemon(const std::filesystem::path& mountpoint) {
+  try {
+    const DaemonProcess daemon(control_peer(control_path(mountpoint)));
+    if (daemon.ended_within(std::chrono::seconds(0))) return;
+    log::info(mountpoint.string() + ": waiting for the last daemon here, which is still sending");
+    if (!daemon.ended_within(std::chrono::seconds(60)))
+      throw Error(Errc::busy,
+                  mountpoint.string() + ": the last daemon here is still at work; see its log");
+  } catch (const Error& e) {
+    if (e.code() != Errc::unreachable) throw;  // unreachable: there is none
+  }
 }
 
 }  // namespace nacre

@@ -111,7 +111,10 @@ void check_mountpoint(const files::path& mountpoint) {
     throw Error(Errc::not_directory,
                 mountpoint.string() +
                     ": not a directory; name an empty directory itself to mount on, no link to it");
-  if (mounted_type(mountpoint))
+  const auto mounted = mounted_type(mountpoint);
+  // An automount point is there to be mounted on; to read it would wait for what we are to do.
+  if (mounted == "autofs") return;
+  if (mounted)
     throw Error(Errc::busy, mountpoint.string() + ": already a mount; end it first (nacre umount " +
                                 mountpoint.string() + ") or choose another directory");
   std::error_code code;

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every subcommand has its part in the manual, and every option that its --help
-# shows is in that part, and the other way round.
+# Every subcommand has its part in one of the pages of the manual, and every option that its
+# --help shows is in that part, and the other way round.
 cmake_minimum_required(VERSION 3.25)
 
-file(READ "${MANUAL}" manual)
+file(GLOB pages "${MANUAL}/*.[1-9]")
+foreach(page IN LISTS pages)
+  file(READ "${page}" text)
+  string(APPEND manual "${text}.Sh END\n")
+endforeach()
+string(REGEX MATCHALL "\n\\.Ss nacre [a-z ]+" parts "${manual}")
+list(TRANSFORM parts REPLACE "\n\\.Ss " "")
 
 # options_in_manual(heading result): the options in the part with this heading.
 function(options_in_manual heading result)
@@ -28,6 +34,7 @@ function(options_in_manual heading result)
 endfunction()
 
 function(compare heading)
+  set_property(GLOBAL APPEND PROPERTY compared "${heading}")
   execute_process(COMMAND "${PROGRAM}" ${ARGN} --help OUTPUT_VARIABLE help
                   COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX MATCHALL "\n  -[^ ]+" lines "${help}")
@@ -57,3 +64,25 @@ function(compare heading)
 endfunction()
 
 compare("General options")
+
+get_property(compared GLOBAL PROPERTY compared)
+foreach(part IN LISTS parts)
+  if(NOT part IN_LIST compared)
+    message(SEND_ERROR "${MANUAL}: there is no command \"${part}\"")
+  endif()
+endforeach()
+list(LENGTH parts number)
+list(REMOVE_DUPLICATES parts)
+list(LENGTH parts distinct)
+if(NOT number EQUAL distinct)
+  message(SEND_ERROR "${MANUAL} has a command twice: ${parts}")
+endif()
+
+find_program(MANDOC mandoc)
+if(MANDOC)
+  execute_process(COMMAND "${MANDOC}" -T lint -W warning ${pages} OUTPUT_VARIABLE found
+                  RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(SEND_ERROR "${found}")
+  endif()
+endif()

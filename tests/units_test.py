@@ -2,6 +2,7 @@
 """The units that are shipped are ones that systemd takes: units_test.py SYSTEMD_DIR PROGRAM."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,3 +33,17 @@ with tempfile.TemporaryDirectory() as top:
         unit.write(text)
     verify(top, "--user", "./nacre@home.service")
     verify(top, "./srv-seafile.mount", "./srv-seafile.automount")
+
+    # How exposed the mount's daemon is.  systemd rates services only, and by settings that are the
+    # same for mounts.  (All but the least of these settings would keep a user's nacre@.service
+    # from mounting.)
+    with open(os.path.join(folder, "srv-seafile.mount"), encoding="utf-8") as unit:
+        settings = re.sub(r"^\[Mount\]\n(\w+=.*\n)*", "[Service]\nExecStart=/bin/true\n",
+                          unit.read(), flags=re.MULTILINE)
+    with open(os.path.join(top, "rated.service"), "w", encoding="utf-8") as unit:
+        unit.write(settings)
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                           "--threshold=50", "./rated.service"], cwd=top, timeout=60, text=True,
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"exposed: {done.stdout}{done.stderr}")

@@ -209,7 +209,7 @@ class World:
         self.server.wait(20)
 
     def faults(self, *rules):
-        """What the server does wrong from now on (nacre(1), --faults); without rules: nothing."""
+        """What the server does wrong from now on (nacre-serve(1), --faults); without rules: nothing."""
         fresh = os.path.join(self.top, "faults.new")
         put(fresh, "".join(rule + "\n" for rule in rules))
         os.rename(fresh, os.path.join(self.top, "faults"))

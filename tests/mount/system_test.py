@@ -37,7 +37,8 @@ class Helper(kit.Case):
     def call(self, *words, expect=0, **more):
         done = subprocess.run(
             [HELPER, *words], env={**self.world.environment("a"), **more}, timeout=60,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            start_new_session=True)
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stderr
 
@@ -72,6 +73,40 @@ class Helper(kit.Case):
         with self.assertRaises(OSError) as refused:
             put(os.path.join(where, "b"), "x")
         self.assertEqual(refused.exception.errno, errno.EROFS)
+
+    def test_an_automount_point_is_mounted_on_without_asking_it(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        where = self.place("mnt")
+        requests, kernels_end = os.pipe()
+        self.addCleanup(os.close, requests)
+        # As systemd does it: who is not of this process group and looks there waits for the mount,
+        # which is for ever where the helper does so.
+        done = subprocess.run(
+            ["mount", "-i", "-t", "autofs", "-o", f"fd={kernels_end},pgrp={os.getpgrp()},"
+             "minproto=5,maxproto=5,direct", "automount", where],
+            pass_fds=[kernels_end], timeout=20, capture_output=True, text=True, check=False)
+        os.close(kernels_end)
+        if done.returncode != 0:
+            self.skipTest(f"no autofs: {done.stderr}")
+        self.addCleanup(subprocess.run, ["umount", where], check=True, timeout=20)
+        self.call(self.world.url, where, "-o", "library=Work")
+        put(os.path.join(where, "a"), "content of a file")
+        self.assertIn(f"{where} fuse.nacre", get("/proc/self/mounts").decode())
+        self.world.nacre("umount", where, timeout=150)
+        self.assertNotIn(f"{where} fuse.nacre", get("/proc/self/mounts").decode())
+
+    def test_a_mount_waits_for_the_last_daemon_that_is_still_sending(self):
+        where = self.place("mnt")
+        self.call(self.world.url, where, "-o", "library=Work")
+        self.world.faults("PUT . delay 3000")
+        put(os.path.join(where, "a"), "content of a file")
+        # As umount(8) and an automount's end do it.
+        subprocess.run(["fusermount3", "-u", where], check=True, timeout=20)
+        self.call(self.world.url, where, "-o", "library=Work")
+        self.assertEqual(get(os.path.join(where, "a")), b"content of a file")
+        self.world.faults()
+        self.world.nacre("sync", where, "--wait")
 
     def test_files_are_whose_the_options_say(self):
         if os.geteuid() != 0:
