@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "cache/db.hpp"
 #include "cache/lru_index.hpp"
+#include "cache/pins.hpp"
 
 namespace nacre {
 namespace {
@@ -116,15 +117,33 @@ struct BlockCache::Store {
     records = db.table("blocks");
     extents = db.table("extents");
     turns = db.table("turns");
+    pins = Pins(db.table("pins"));
     const auto txn = db.read();
     turn = next_turn(txn, turns);
-    txn.scan(records, {}, [&](ByteView, ByteView value) {
+    txn.scan(records, {}, [&](ByteView name, ByteView value) {
       if (const auto record = read_record(value)) {
         used += record->cost();
+        if (pins.contains(txn, name)) pinned += record->cost();
         next_number = std::max(next_number, record->number + 1);
       }
       return true;
     });
+  }
+
+  // One change; the counters are as before where it fails.
+  template <class F>
+  void change(F f) {
+    const std::lock_guard lock(writing);
+    const auto used_before = used.load(), pinned_before = pinned.load();
+    try {
+      auto txn = db.write();
+      f(txn);
+      std::move(txn).commit();
+    } catch (const Error&) {
+      used = used_before;
+      pinned = pinned_before;
+      throw;
+    }
   }
 
   void erase(WriteTxn& txn, ByteView name) {
@@ -132,7 +151,10 @@ struct BlockCache::Store {
     if (!record) return;
     for (std::size_t i = 0; i < record->extents(); ++i)
       txn.erase(extents, extent_key(record->number, i));
-    txn.erase(turns, record->turn);
+    if (pins.contains(txn, name))
+      pinned -= record->cost();
+    else
+      txn.erase(turns, record->turn);
     txn.erase(records, name);
     used -= record->cost();
   }
@@ -155,11 +177,32 @@ struct BlockCache::Store {
     }
     for (const auto& name : moved) {
       auto record = read_record(txn.get(records, as_bytes(name)));
-      if (!record) continue;
+      if (!record || pins.contains(txn, as_bytes(name))) continue;
       txn.erase(turns, record->turn);
-      record->turn = turn_of(turn++);
-      txn.put(turns, record->turn, as_bytes(name));
-      txn.put(records, as_bytes(name), write_record(*record));
+      to_the_end(txn, as_bytes(name), *record);
+    }
+  }
+
+  void to_the_end(WriteTxn& txn, ByteView name, Record record) {
+    record.turn = turn_of(turn++);
+    txn.put(turns, record.turn, name);
+    txn.put(records, name, write_record(record));
+  }
+
+  void pin(WriteTxn& txn, ByteView name) {
+    if (pins.contains(txn, name)) return;
+    pins.add(txn, name);
+    if (const auto record = read_record(txn.get(records, name))) {
+      txn.erase(turns, record->turn);
+      pinned += record->cost();
+    }
+  }
+
+  void unpin(WriteTxn& txn, ByteView name) {
+    pins.remove(txn, name);
+    if (const auto record = read_record(txn.get(records, name))) {
+      to_the_end(txn, name, *record);
+      pinned -= record->cost();
     }
   }
 
@@ -194,9 +237,11 @@ struct BlockCache::Store {
       }
     }
     txn.put(records, name, write_record(record));
-    txn.put(turns, record.turn, name);
+    const bool stays = pins.contains(txn, name);
+    if (!stays) txn.put(turns, record.turn, name);
     std::move(txn).commit();
     used += record.cost();
+    if (stays) pinned += record.cost();
   }
 
   const std::filesystem::path dir;
@@ -204,10 +249,11 @@ struct BlockCache::Store {
   const std::uint64_t limit;
   Db db;
   Table records{}, extents{}, turns{};
+  Pins pins;
 
   std::mutex writing;  // one writer, and the counters below
   std::uint64_t turn = 0, next_number = 0;
-  std::atomic<std::uint64_t> used = 0;
+  std::atomic<std::uint64_t> used = 0, pinned = 0;
 
   std::mutex touched_mutex;
   std::unordered_set<std::string> touched;
@@ -278,12 +324,13 @@ void BlockCache::put(const LibraryId& library, const ObjectId& id, ByteView stor
   const auto name = key_of(library, id);
   const std::lock_guard lock(s.writing);
   if (s.disk_is_short(stored.size())) return;
-  const auto used_before = s.used.load();
+  const auto used_before = s.used.load(), pinned_before = s.pinned.load();
   try {
     s.admit(name, stored, kind, s.limit);
   } catch (const Error& error) {
     if (error.code() != Errc::full) throw;
     s.used = used_before;
+    s.pinned = pinned_before;
     // Room that the next one finds: freed pages cannot be used at once.
     auto txn = s.db.write();
     s.evict(txn, s.used - std::min<std::uint64_t>(s.used, s.limit / 8 + 2 * stored.size()));
@@ -294,14 +341,39 @@ void BlockCache::put(const LibraryId& library, const ObjectId& id, ByteView stor
 }
 
 void BlockCache::drop(const LibraryId& library, const ObjectId& id) noexcept try {
-  const std::lock_guard lock(store_->writing);
-  auto txn = store_->db.write();
-  store_->erase(txn, key_of(library, id));
-  std::move(txn).commit();
+  store_->change([&](WriteTxn& txn) { store_->erase(txn, key_of(library, id)); });
 } catch (const std::exception& error) {
   log::warning(std::string("cache: ") + error.what());
 }
 
+void BlockCache::pin(const LibraryId& library, std::span<const ObjectId> ids) {
+  store_->change([&](WriteTxn& txn) {
+    for (const auto& id : ids) store_->pin(txn, key_of(library, id));
+  });
+}
+
+void BlockCache::unpin_others(const LibraryId& library, std::span<const ObjectId> kept) {
+  store_->change([&](WriteTxn& txn) {
+    for (const auto& name : store_->pins.others(txn, library, kept)) store_->unpin(txn, name);
+  });
+}
+
+std::uint64_t BlockCache::evict(const LibraryId& library, std::span<const ObjectId> ids) {
+  std::uint64_t freed = 0;
+  store_->change([&](WriteTxn& txn) {
+    const auto before = store_->used.load();
+    for (const auto& id : ids) {
+      const auto name = key_of(library, id);
+      if (!store_->pins.contains(txn, name)) store_->erase(txn, name);
+    }
+    freed = before - store_->used;
+  });
+  return freed;
+}
+
+std::uint64_t BlockCache::cost(std::uint64_t stored) { return Record{.size = stored}.cost(); }
+
 std::uint64_t BlockCache::used() const { return store_->used; }
+std::uint64_t BlockCache::pinned() const { return store_->pinned; }
 
 }  // namespace nacre

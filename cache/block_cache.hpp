@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
@@ -39,7 +40,20 @@ class BlockCache {
   void put(const LibraryId& library, const ObjectId& id, ByteView stored, Kind kind) noexcept;
 
   void drop(const LibraryId& library, const ObjectId& id) noexcept;
-  [[nodiscard]] std::uint64_t used() const;  // bytes
+
+  // Pinned blocks stay, whatever else comes, until they are unpinned; also those that come later.
+  // What is pinned counts against the limit: the caller sees to it that it fits.
+  void pin(const LibraryId& library, std::span<const ObjectId> ids);
+  // All of the library but `kept`, which is sorted.
+  void unpin_others(const LibraryId& library, std::span<const ObjectId> kept);
+
+  // Drops what is not pinned of these; how many bytes that frees.
+  std::uint64_t evict(const LibraryId& library, std::span<const ObjectId> ids);
+
+  [[nodiscard]] std::uint64_t used() const;    // bytes
+  [[nodiscard]] std::uint64_t pinned() const;  // of them
+  // Of the cache, for a block of that size.
+  static std::uint64_t cost(std::uint64_t stored);
 
  private:
   struct Store;

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "cache/db.hpp"
 #include "cache/lru_index.hpp"
+#include "cache/pins.hpp"
 
 namespace nacre {
 namespace {
@@ -19,7 +20,7 @@ constexpr std::size_t largest_node = 2038;  // what is longer gets pages of its 
 constexpr std::size_t name_size = 36 + 20;
 
 // Of the file, at most: pages of the tree may be half empty.
-std::uint64_t cost(std::size_t sealed) {
+std::uint64_t cost_of(std::size_t sealed) {
   constexpr std::size_t entry = 8 + name_size, its_turn = 8 + 8 + name_size;
   if (entry + sealed <= largest_node) return 2 * (entry + sealed + its_turn);
   return (sealed + page_header + page - 1) / page * page + 2 * (entry + 8 + its_turn);
@@ -44,10 +45,11 @@ struct ObjectCache::Store {
                      page)) {
     objects = db.table("objects");
     turns = db.table("turns");
+    pins = Pins(db.table("pins"));
     const auto txn = db.read();
     turn = next_turn(txn, turns);
     txn.scan(objects, {}, [&](ByteView, ByteView sealed) {
-      used += cost(sealed.size());
+      used += cost_of(sealed.size());
       return true;
     });
   }
@@ -58,10 +60,11 @@ struct ObjectCache::Store {
     while (left > target) {
       const auto first = oldest(txn, turns);
       if (!first) break;
-      if (const auto sealed = txn.get(objects, first->second))
-        left -= std::min(left, cost(sealed->size()));
-      txn.erase(objects, first->second);
       txn.erase(turns, first->first);
+      if (pins.contains(txn, first->second)) continue;
+      if (const auto sealed = txn.get(objects, first->second))
+        left -= std::min(left, cost_of(sealed->size()));
+      txn.erase(objects, first->second);
     }
     return left;
   }
@@ -69,15 +72,15 @@ struct ObjectCache::Store {
   void admit(const Bytes& name, ByteView json) {
     auto txn = db.write();
     const auto size = json.size() + SealKey::overhead;
-    auto now = evict(txn, limit - cost(size));
+    auto now = evict(txn, limit - cost_of(size));
     const auto replaced = txn.get(objects, name);
     if (replaced)
-      now -= std::min(now, cost(replaced->size()));
-    else
+      now -= std::min(now, cost_of(replaced->size()));
+    else if (!pins.contains(txn, name))
       txn.put(turns, turn_of(turn++), name);
     key.seal(name, json, txn.reserve(objects, name, size));
     std::move(txn).commit();
-    used = now + cost(size);
+    used = now + cost_of(size);
   }
 
   // Should the file be full all the same: room that the next one finds.
@@ -92,6 +95,7 @@ struct ObjectCache::Store {
   const std::uint64_t limit;
   Db db;
   Table objects{}, turns{};
+  Pins pins;
   std::mutex writing;
   std::uint64_t turn = 0, used = 0;  // guarded by writing
 };
@@ -110,7 +114,7 @@ std::optional<Bytes> ObjectCache::get(const LibraryId& library, const ObjectId& 
 }
 
 void ObjectCache::put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept try {
-  if (cost(json.size() + SealKey::overhead) > store_->limit / 2) return;
+  if (cost_of(json.size() + SealKey::overhead) > store_->limit / 2) return;
   const auto name = key_of(library, id);
   const std::lock_guard lock(store_->writing);
   try {
@@ -121,6 +125,29 @@ void ObjectCache::put(const LibraryId& library, const ObjectId& id, ByteView jso
   }
 } catch (const std::exception& error) {
   log::warning(std::string("cache: an object is not kept: ") + error.what());
+}
+
+void ObjectCache::pin(const LibraryId& library, std::span<const ObjectId> ids) {
+  auto& s = *store_;
+  const std::lock_guard lock(s.writing);
+  auto txn = s.db.write();
+  for (const auto& id : ids) s.pins.add(txn, key_of(library, id));
+  std::move(txn).commit();
+}
+
+void ObjectCache::unpin_others(const LibraryId& library, std::span<const ObjectId> kept) {
+  auto& s = *store_;
+  const std::lock_guard lock(s.writing);
+  auto txn = s.db.write();
+  for (const auto& name : s.pins.others(txn, library, kept)) {
+    s.pins.remove(txn, name);
+    if (txn.get(s.objects, name)) txn.put(s.turns, turn_of(s.turn++), name);
+  }
+  std::move(txn).commit();
+}
+
+std::uint64_t ObjectCache::cost(std::uint64_t json) {
+  return cost_of(static_cast<std::size_t>(json) + SealKey::overhead);
 }
 
 }  // namespace nacre

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
@@ -25,6 +26,13 @@ class ObjectCache {
 
   std::optional<Bytes> get(const LibraryId& library, const ObjectId& id);
   void put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept;
+
+  // As those of BlockCache.
+  void pin(const LibraryId& library, std::span<const ObjectId> ids);
+  void unpin_others(const LibraryId& library, std::span<const ObjectId> kept);
+
+  // Of the cache, for an object of that size.
+  static std::uint64_t cost(std::uint64_t json);
 
  private:
   struct Store;

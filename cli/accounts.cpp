@@ -131,6 +131,14 @@ Secret load_token(const Account& account) {
   return Secret::copy_of(bytes);
 }
 
+bool logged_in(const Account& account) try {
+  load_token(account);
+  return true;
+} catch (const Error& error) {
+  if (error.code() != Errc::denied) throw;
+  return false;
+}
+
 void forget_account(const Account& account) {
   std::error_code gone_already;
   stdfs::remove(token_of(account.alias), gone_already);

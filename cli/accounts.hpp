@@ -34,7 +34,8 @@ std::optional<Account> find_account(const std::string& alias);
 Account choose_account(const std::string& name);
 
 void save_account(const Account& account, const Secret& token);
-Secret load_token(const Account& account);
+Secret load_token(const Account& account);  // Error{denied}: not logged in
+bool logged_in(const Account& account);     // there is a token here, whatever the server says
 void forget_account(const Account& account);
 
 // "https://host[:port][/path]" without a slash at the end; https where no scheme is given.

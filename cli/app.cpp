@@ -4,25 +4,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <ostream>
 
 #include "base/error.hpp"
-#include "cli/commands.hpp"
+#include "cli/arguments.hpp"
 #include "cli/completions.hpp"
 #include "fs/control.hpp"
 
 namespace nacre {
 namespace {
-
-// The command line of one subcommand, and what to do when it was chosen.
-struct Command {
-  CLI::App* app;
-  std::function<Exit(const Io&)> run;
-};
-using Commands = std::vector<Command>;
 
 // Writes [SOURCE] MOUNTPOINT for mount's places: CLI11 has no optional argument before a needed
 // one.
@@ -40,75 +32,8 @@ class HelpFormatter : public CLI::Formatter {
   static bool is_places(const CLI::Option* option) { return option->get_name() == "PLACES"; }
 };
 
-// Adds a subcommand whose options live as long as `commands` does.
-template <class Options>
-std::shared_ptr<Options> add(Commands& commands, CLI::App* app,
-                             Exit (*run)(const Options&, const Io&)) {
-  auto options = std::make_shared<Options>();
-  commands.push_back({app, [options, run](const Io& io) { return run(*options, io); }});
-  return options;
-}
-
-void add_password(CLI::App* app, PasswordSource& source) {
-  auto* fd = app->add_option("--password-fd", source.fd, "Read the password from descriptor N")
-                 ->option_text("N")
-                 ->check(CLI::NonNegativeNumber);
-  app->add_option("--password-command", source.command, "Read the password from CMD's output")
-      ->option_text("CMD")
-      ->excludes(fd);
-}
-
-void add_account(CLI::App* app, std::string& account) {
-  app->add_option("--account", account, "Account to use; may be left out when there is one")
-      ->option_text("ALIAS");
-}
-
 void add_mountpoint(CLI::App* app, std::string& mountpoint) {
   app->add_option("MOUNTPOINT", mountpoint, "Where it is mounted")->required();
-}
-
-void add_login(CLI::App& app, Commands& commands) {
-  auto* command = app.add_subcommand("login", "Log in to a server and remember the account");
-  const auto options = add(commands, command, login);
-  command->add_option("URL", options->url, "The server's address")->required();
-  command->add_option("--user", options->user, "Name to log in with, often an e-mail address")
-      ->option_text("NAME")
-      ->required();
-  add_password(command, options->password);
-  command->add_option("--token-fd", options->token_fd, "Read an existing token from descriptor N")
-      ->option_text("N")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--otp", options->one_time_code, "One-time code of two-factor login")
-      ->option_text("CODE");
-  command->add_option("--ca-file", options->ca_file, "Trust only the CAs in FILE (PEM)")
-      ->option_text("FILE");
-  command->add_option("--account", options->account, "Name of the account here; default: its host")
-      ->option_text("ALIAS");
-  command->add_flag("--insecure-http", options->insecure_http,
-                    "Allow http:// to other machines: everybody on the way can read all");
-}
-
-void add_logout(CLI::App& app, Commands& commands) {
-  auto* command = app.add_subcommand("logout", "Forget an account and its token");
-  const auto options = add(commands, command, logout);
-  command->add_option("ALIAS", options->account, "Which account, where there are several");
-}
-
-void add_libraries(CLI::App& app, Commands& commands) {
-  auto* command = app.add_subcommand("libraries", "List the libraries of an account");
-  const auto options = add(commands, command, libraries);
-  add_account(command, options->account);
-  command->add_flag("--json", options->json, "Print one JSON list");
-
-  auto* create = command->add_subcommand("create", "Create a library and print its id");
-  const auto created = add(commands, create, create_library);
-  create->add_option("NAME", created->name, "Name of the library")->required();
-  create->add_flag("--encrypted", created->encrypted, "Encrypt its contents with a password");
-  create->add_option("--encryption", created->encryption, "Version: 2 (default), or 4")
-      ->option_text("V")
-      ->check(CLI::IsMember({2, 4}));
-  add_password(create, created->password);
-  add_account(create, created->account);
 }
 
 void add_mount(CLI::App& app, Commands& commands) {
@@ -165,7 +90,7 @@ void add_control(CLI::App& app, Commands& commands) {
   command = app.add_subcommand("status", "Show what a mount is doing");
   const auto asked = add(commands, command, status);
   add_mountpoint(command, asked->mountpoint);
-  command->add_flag("--json", asked->json, "Print one JSON object");
+  add_json(command, asked->json);
 
   command = app.add_subcommand("umount", "End a mount");
   const auto unmounted = add(commands, command, umount);
@@ -192,7 +117,7 @@ void add_rescue(CLI::App& app, Commands& commands) {
       ->option_text("DIR");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
       ->option_text("DIR");
-  command->add_flag("--json", options->json, "Print one JSON object");
+  add_json(command, options->json);
 }
 
 void add_server(CLI::App& app, Commands& commands) {
@@ -248,11 +173,10 @@ Exit parse_and_run(std::span<const std::string> args, const Io& io) {
   app.set_version_flag("--version", "nacre " NACRE_VERSION);
   app.require_subcommand(1);
   Commands commands;
-  add_login(app, commands);
-  add_logout(app, commands);
-  add_libraries(app, commands);
+  add_account_commands(app, commands);
   add_mount(app, commands);
   add_control(app, commands);
+  add_path_commands(app, commands);
   add_rescue(app, commands);
   add_server(app, commands);
   add_completions(app, commands);
@@ -273,6 +197,22 @@ Exit parse_and_run(std::span<const std::string> args, const Io& io) {
 }
 
 }  // namespace
+
+void add_password(CLI::App* app, PasswordSource& source) {
+  auto* fd = app->add_option("--password-fd", source.fd, "Read the password from descriptor N")
+                 ->option_text("N")
+                 ->check(CLI::NonNegativeNumber);
+  app->add_option("--password-command", source.command, "Read the password from CMD's output")
+      ->option_text("CMD")
+      ->excludes(fd);
+}
+
+void add_account(CLI::App* app, std::string& account) {
+  app->add_option("--account", account, "Account to use; may be left out when there is one")
+      ->option_text("ALIAS");
+}
+
+void add_json(CLI::App* app, bool& json, const char* what) { app->add_flag("--json", json, what); }
 
 Exit as_exit(const Io& io, const std::function<Exit()>& work) noexcept try {
   try {

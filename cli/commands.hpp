@@ -36,6 +36,11 @@ struct LogoutOptions {
 };
 Exit logout(const LogoutOptions& options, const Io& io);
 
+struct AccountsOptions {
+  bool json = false;
+};
+Exit list_accounts(const AccountsOptions& options, const Io& io);
+
 struct LibrariesOptions {
   std::string account;
   bool json = false;
@@ -49,6 +54,35 @@ struct CreateLibraryOptions {
   PasswordSource password;
 };
 Exit create_library(const CreateLibraryOptions& options, const Io& io);
+
+struct RenameLibraryOptions {
+  std::string account, library, new_name;
+};
+Exit rename_library(const RenameLibraryOptions& options, const Io& io);
+
+struct DeleteLibraryOptions {
+  std::string account, library;
+  bool yes = false;
+};
+Exit delete_library(const DeleteLibraryOptions& options, const Io& io);
+
+struct LibraryPasswordOptions {
+  std::string account, library;
+  PasswordSource password;  // the old one, and the new one
+};
+Exit library_password(const LibraryPasswordOptions& options, const Io& io);
+
+struct ForgetOptions {
+  std::string account;
+  bool yes = false, force = false;
+};
+Exit forget(const ForgetOptions& options, const Io& io);
+
+struct DoctorOptions {
+  std::string account;  // empty: all
+  bool json = false;
+};
+Exit doctor(const DoctorOptions& options, const Io& io);
 
 struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
@@ -86,6 +120,46 @@ struct StatusOptions {
   bool json = false;
 };
 Exit status(const StatusOptions& options, const Io& io);
+
+struct WhyOptions {
+  std::string path;
+  bool json = false;
+};
+Exit why(const WhyOptions& options, const Io& io);
+
+struct PinOptions {
+  std::vector<std::string> paths;
+  bool no_wait = false;
+};
+Exit pin(const PinOptions& options, const Io& io);
+
+struct UnpinOptions {
+  std::vector<std::string> paths;
+};
+Exit unpin(const UnpinOptions& options, const Io& io);
+
+struct EvictOptions {
+  std::vector<std::string> paths;
+};
+Exit evict(const EvictOptions& options, const Io& io);
+
+struct HistoryOptions {
+  std::string path, before;
+  int limit = 20;
+  bool json = false;
+};
+Exit history(const HistoryOptions& options, const Io& io);
+
+struct RestoreOptions {
+  std::string path, at, to;
+};
+Exit restore(const RestoreOptions& options, const Io& io);
+
+struct DuOptions {
+  std::string path;
+  bool json = false;
+};
+Exit du(const DuOptions& options, const Io& io);
 
 struct UmountOptions {
   std::string mountpoint;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <iomanip>
 #include <ostream>
 
@@ -10,6 +8,8 @@
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "crypto/random.hpp"
+#include "fs/shown_text.hpp"
+#include "fs/size_text.hpp"
 
 namespace nacre {
 namespace {
@@ -31,33 +31,6 @@ std::string json_of(const std::vector<LibraryInfo>& all) {
   }
   json.end();
   return std::move(json).take();
-}
-
-std::string size_text(std::uint64_t size) {
-  constexpr std::array units = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto number = static_cast<double>(size);
-  std::size_t unit = 0;
-  for (; number >= 1024 && unit + 1 < units.size(); ++unit) number /= 1024;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", number, units[unit]);
-  return text.data();
-}
-
-std::string time_text(std::int64_t seconds) {
-  if (seconds <= 0) return "-";
-  const auto when = static_cast<std::time_t>(seconds);
-  std::tm parts = {};
-  ::localtime_r(&when, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &parts);
-  return text.data();
-}
-
-// A name from a server, fit for a terminal.
-std::string printable(std::string name) {
-  for (auto& c : name)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return name;
 }
 
 }  // namespace

@@ -174,6 +174,45 @@ void check_version(int version) {
                   ": not served here; copy the files to a library of today's version");
 }
 
+LibraryKey wrapping_key(int version, ByteView salt, const Secret& password) {
+  auto outer = derive(password.bytes(), salt);
+  return LibraryKey(version, std::move(outer.key), std::move(outer.iv));
+}
+
+// What the library's key is made of; nullopt for a wrong password.
+std::optional<Secret> open_secret(const LibraryId& library, const Encryption& how,
+                                  const Secret& password) {
+  check_version(how.version);
+  const auto wrapped = from_hex(how.random_key);
+  if (!wrapped || wrapped->size() != LibraryKey::stored_size(secret_size))
+    throw malformed(library, "random key");
+  if (!password_matches(library, how, password)) return std::nullopt;
+  Secret opened(wrapped->size());
+  wrapping_key(how.version, salt_of(library, how), password)
+      .decrypt_part({}, *wrapped, opened.bytes());
+  if (LibraryKey::padding(opened.bytes().last(LibraryKey::cipher_block)) !=
+      wrapped->size() - secret_size)
+    throw malformed(library, "random key");
+  return Secret::copy_of(opened.bytes().first(secret_size));
+}
+
+// Verifier and wrapped secret, in the way that `how` has them already.
+void set_password(const LibraryId& library, Encryption& how, const Secret& secret,
+                  const Secret& password) {
+  const auto salt = salt_of(library, how);
+  const auto both = concatenated(library, password);
+  if (how.pwd_hash.empty()) {
+    how.magic = to_hex(derive(both.bytes(), salt).key.bytes());
+  } else {
+    Secret hash(32);
+    hash_with(library, how, both.bytes(), hash.bytes());
+    how.pwd_hash = to_hex(hash.bytes());
+  }
+  Bytes wrapped(LibraryKey::stored_size(secret_size));
+  wrapping_key(how.version, salt, password).encrypt(secret.bytes(), wrapped);
+  how.random_key = to_hex(wrapped);
+}
+
 }  // namespace
 
 LibraryKey::LibraryKey(int version, Secret key, Secret iv)
@@ -231,22 +270,19 @@ Secret LibraryKey::export_bytes() const {
 
 std::optional<LibraryKey> unlock(const LibraryId& library, const Encryption& how,
                                  const Secret& password) {
-  check_version(how.version);
-  const auto wrapped = from_hex(how.random_key);
-  if (!wrapped || wrapped->size() != LibraryKey::stored_size(secret_size))
-    throw malformed(library, "random key");
-  if (!password_matches(library, how, password)) return std::nullopt;
-
-  const auto salt = salt_of(library, how);
-  auto outer = derive(password.bytes(), salt);
-  const LibraryKey wrapping(how.version, std::move(outer.key), std::move(outer.iv));
-  Secret opened(wrapped->size());
-  wrapping.decrypt_part({}, *wrapped, opened.bytes());
-  if (LibraryKey::padding(opened.bytes().last(LibraryKey::cipher_block)) !=
-      wrapped->size() - secret_size)
-    throw malformed(library, "random key");
-  auto inner = derive(opened.bytes().first(secret_size), salt);
+  const auto secret = open_secret(library, how, password);
+  if (!secret) return std::nullopt;
+  auto inner = derive(secret->bytes(), salt_of(library, how));
   return LibraryKey(how.version, std::move(inner.key), std::move(inner.iv));
+}
+
+std::optional<Encryption> change_password(const LibraryId& library, const Encryption& how,
+                                          const Secret& old_password, const Secret& new_password) {
+  const auto secret = open_secret(library, how, old_password);
+  if (!secret) return std::nullopt;
+  auto changed = how;
+  set_password(library, changed, *secret, new_password);
+  return changed;
 }
 
 NewLibraryKey make_library_key(const LibraryId& library, int version, const Secret& password) {
@@ -256,17 +292,9 @@ NewLibraryKey make_library_key(const LibraryId& library, int version, const Secr
   Encryption how;
   how.version = version;
   if (version == 4) how.salt = to_hex(Secret::random(32).bytes());
-  const auto salt = salt_of(library, how);
-  how.magic = to_hex(derive(concatenated(library, password).bytes(), salt).key.bytes());
-
   const auto secret = Secret::random(secret_size);
-  auto outer = derive(password.bytes(), salt);
-  const LibraryKey wrapping(version, std::move(outer.key), std::move(outer.iv));
-  Bytes wrapped(LibraryKey::stored_size(secret_size));
-  wrapping.encrypt(secret.bytes(), wrapped);
-  how.random_key = to_hex(wrapped);
-
-  auto inner = derive(secret.bytes(), salt);
+  set_password(library, how, secret, password);
+  auto inner = derive(secret.bytes(), salt_of(library, how));
   return {std::move(how), LibraryKey(version, std::move(inner.key), std::move(inner.iv))};
 }
 

@@ -81,6 +81,11 @@ struct NewLibraryKey {
   LibraryKey key;
 };
 
+// The same key behind another password; nullopt where `old_password` is wrong.  Throws as
+// unlock() does.  Who has the old password and what it opened keeps the key.
+std::optional<Encryption> change_password(const LibraryId& library, const Encryption& how,
+                                          const Secret& old_password, const Secret& new_password);
+
 // Fresh key material for a library to be created with `version` 2 or 4.
 NewLibraryKey make_library_key(const LibraryId& library, int version, const Secret& password);
 

@@ -286,6 +286,11 @@ void Depot::fetch_block_soon(const LibraryId& library, const ObjectId& id, Block
   impl_->fetchers.ask({{library, id}, kind});
 }
 
+std::uint64_t Depot::evict_blocks(const LibraryId& library, std::span<const ObjectId> ids) {
+  for (const auto& id : ids) impl_->held.with([&](auto& lru) { return lru.drop({library, id}); });
+  return blocks_.evict(library, ids);
+}
+
 Depot::SharedLayout Depot::layout(const LibraryId& library, const ObjectId& file,
                                   const File& content, bool encrypted) {
   const ContentId key{library, file};

@@ -60,6 +60,9 @@ class Depot {
   // block() in the background, for read-ahead; failures are left to the reader.
   void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);
 
+  // Drops these from memory, and from the cache what is not pinned; bytes that frees there.
+  std::uint64_t evict_blocks(const LibraryId& library, std::span<const ObjectId> ids);
+
   // Where the blocks of a file begin, shared by all its readers.
   using SharedLayout = std::shared_ptr<Guarded<Layout>>;
   SharedLayout layout(const LibraryId& library, const ObjectId& file, const File& content,

@@ -201,6 +201,7 @@ void LibrarySync::run(const std::stop_token& stop) {
       working_ = sending_ = false;
     }
     changed_.notify_all();
+    context_.worked();
   }
 }
 

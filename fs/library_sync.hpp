@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@ struct SyncContext {
   ObjectId client;           // creator of our commits
   std::chrono::milliseconds quiet;
   std::chrono::milliseconds open_limit;  // a file that is not closed is sent after so long
+  std::function<void()> worked = [] {};  // called when a library may show another head
 };
 
 struct SyncStatus {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The half of MountedFilesystem that answers commands, and extended attributes.
+// The part of MountedFilesystem that answers commands; those on paths are in mounted_paths.cpp.
 #include <algorithm>
 #include <charconv>
 
@@ -13,9 +13,6 @@
 
 namespace nacre {
 namespace {
-
-constexpr std::string_view xattr_state = "user.nacre.state", xattr_library = "user.nacre.library",
-                           xattr_hint = "user.nacre.hint";
 
 // One word for what a library is doing.
 const char* state_word(bool locked, bool ready, const SyncStatus& status) {
@@ -66,6 +63,7 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   }
   if (verb == "rescue") return rescue(word(1), word(2) == "json");
   if (verb == "umount") return umount(seconds_of(word(1)));
+  if (auto reply = path_control(request)) return *std::move(reply);
   throw Error(Errc::invalid, verb + ": a request that this mount does not know");
 } catch (const Error& error) {
   return {exit_status(error.code()), error.what()};
@@ -173,7 +171,10 @@ std::string MountedFilesystem::status_json() {
     json.null();
   else
     json.value(connection);
-  json.key("cache_bytes").value(blocks_.used()).key("libraries").array();
+  json.key("cache_bytes").value(blocks_.used());
+  json.key("pinned_bytes").value(blocks_.pinned());
+  tell_pins(json);
+  json.key("libraries").array();
   for (auto* library : all_libraries()) {
     const auto status = sync_of(library->id).status();
     const bool locked = library->keys->locked();
@@ -202,7 +203,9 @@ std::string MountedFilesystem::status_json() {
 
 std::string MountedFilesystem::status_text() {
   std::string text = plan_.source + " on " + plan_.mountpoint.string() + ", as " + remote_->user() +
-                     ", cache " + size_text(blocks_.used()) + "\n";
+                     ", cache " + size_text(blocks_.used());
+  if (blocks_.pinned() > 0) text += ", " + size_text(blocks_.pinned()) + " of it pinned";
+  text += "\n";
   {
     const std::lock_guard lock(follow_mutex_);
     if (!connection_error_.empty()) text += "  server: " + connection_error_ + "\n";
@@ -218,9 +221,7 @@ std::string MountedFilesystem::status_text() {
               size_text(status.pending.bytes) + ")";
     if (status.conflicts > 0)
       text += ", " + std::to_string(status.conflicts) + " conflict copies made";
-    if (locked)
-      text += "; unlock it with `nacre unlock " + plan_.mountpoint.string() + " '" + library->name +
-              "'`";
+    if (locked) text += "; unlock it with `" + unlock_command(*library) + "`";
     text += "\n";
     if (!status.error.empty()) {
       text += "    " + status.error;
@@ -228,39 +229,9 @@ std::string MountedFilesystem::status_text() {
         text += "; next try in " + std::to_string(status.retry_in.count()) + " s";
       text += "\n";
     }
+    text += pins_text(library->id);
   }
   return text;
-}
-
-std::optional<std::string> MountedFilesystem::get_xattr(Ino ino, std::string_view name) {
-  if (!name.starts_with("user.nacre.")) return std::nullopt;
-  return with_tree([&](Tree& tree) -> std::optional<std::string> {
-    const auto& node = tree.node(ino);
-    if (!node.library) return std::nullopt;
-    const bool locked = node.library->keys->locked();
-    if (name == xattr_library) return node.library->id.str();
-    if (name == xattr_hint && locked)
-      return "locked; unlock it with: nacre unlock " + plan_.mountpoint.string() + " '" +
-             node.library->name + "'";
-    if (name != xattr_state) return std::nullopt;
-    if (locked) return "locked";
-    const bool changed = node.is_top() ? node.library->changed()
-                         : node.parent ? node.parent->folder->changes.contains(node.name)
-                                       : true;
-    return changed ? "unsent" : "synced";
-  });
-}
-
-std::vector<std::string> MountedFilesystem::list_xattr(Ino ino) {
-  return with_tree([&](Tree& tree) {
-    const auto& node = tree.node(ino);
-    std::vector<std::string> names;
-    if (!node.library) return names;
-    names.emplace_back(xattr_state);
-    names.emplace_back(xattr_library);
-    if (node.library->keys->locked()) names.emplace_back(xattr_hint);
-    return names;
-  });
 }
 
 }  // namespace nacre

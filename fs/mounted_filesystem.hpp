@@ -17,11 +17,15 @@
 
 #include "cache/block_cache.hpp"
 #include "cache/object_cache.hpp"
+#include "base/json.hpp"
 #include "cache/state.hpp"
 #include "fs/depot.hpp"
 #include "fs/filesystem.hpp"
 #include "fs/library_sync.hpp"
 #include "fs/mount.hpp"
+#include "fs/path_report.hpp"
+#include "fs/pinner.hpp"
+#include "fs/subtree.hpp"
 #include "fs/tree.hpp"
 #include "fs/watched_remote.hpp"
 
@@ -75,6 +79,9 @@ class MountedFilesystem final : public Filesystem {
   // The same for a change: what it staged is in state when this returns.
   template <class F>
   auto change_tree(F f);
+  // with_tree() for what a path names.
+  template <class F>
+  auto with_path(std::string_view path, F f);
   void fetch(const LibraryId& library, const ObjectId& directory);
   void write_content(OpenFile& file, const std::function<void(FileContent&)>& change);
   void save(OpenFile& file);
@@ -94,6 +101,7 @@ class MountedFilesystem final : public Filesystem {
   Library& only_encrypted();
   std::vector<Library*> all_libraries();
   void make_ready(const LibraryId& library);
+  ObjectId published_root(const LibraryId& library);
   LibrarySync& sync_of(const LibraryId& library);
   std::vector<LibrarySync*> all_syncs();
   void unlock_library(Library& library, const Secret& password);
@@ -112,12 +120,44 @@ class MountedFilesystem final : public Filesystem {
   std::string status_json();
   std::string status_text();
 
+  std::optional<ControlReply> path_control(const ControlRequest& request);
+  std::string unlock_command(const Library& library) const;
+  PathFacts facts_of(const std::string& path);
+  bool removed_here(const std::string& path, PathFacts& facts, std::vector<Library*>& libraries);
+  struct Held {
+    bool known = false;  // which blocks it has
+    std::size_t blocks = 0, here = 0;
+    std::uint64_t bytes = 0;  // of those here, as stored
+  };
+  Held held_of(const PublishedEntry& file);
+  void count_cached(const Subtree& below, PathFacts& facts);
+
+  // What a path names, also where nothing of that name is there.
+  struct LibraryPath {
+    LibraryId library;
+    std::string library_name, path;
+  };
+  LibraryPath library_path(const std::string& path);
+  ControlReply pin(const std::string& path);
+  ControlReply pinned(const std::string& path);
+  ControlReply unpin(const std::string& path);
+  ControlReply evict(const std::string& path);
+  void tell_pins(JsonWriter& json);
+  std::string pins_text(const LibraryId& library);
+
+  ControlReply history(const std::string& path, bool json, std::size_t most,
+                       const std::string& before);
+  ControlReply restore(const std::string& path, const std::string& at, const std::string& to);
+  void check_still_there(const PublishedEntry& old);
+  ControlReply du(const std::string& path, bool json);
+
   MountPlan plan_;
   std::unique_ptr<WatchedRemote> remote_;
   State state_;  // first of what it locks out others from
   ObjectCache objects_;
   BlockCache blocks_;
   Depot depot_;
+  Pinner pinner_;
   ContentStore store_;
 
   std::mutex mutex_;  // the tree's; held over no I/O

@@ -37,12 +37,14 @@ void MountedFilesystem::start(Kernel& kernel) {
     context_.kernel = &kernel;
   }
   for (auto* sync : all_syncs()) sync->poke();  // what an earlier mount left unsent
+  pinner_.start();
   follower_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
 }
 
 void MountedFilesystem::stop() {
   follower_.request_stop();
   if (follower_.joinable()) follower_.join();
+  pinner_.stop();
   if (!flushed_) send_all(Clock::now() + last_flush);
   if (const auto left = unsent_text(); !left.empty()) log::warning("unmount: " + left);
   remote_->end();
@@ -115,6 +117,7 @@ void MountedFilesystem::follow(const std::stop_token& stop) {
     if (back) {
       log::info("the server answers again");
       for (auto* sync : all_syncs()) sync->server_is_back();
+      pinner_.poke();
     }
     std::unique_lock lock(follow_mutex_);
     const bool answers = error.empty() && !remote_->away();

@@ -8,13 +8,13 @@
 #include "base/log.hpp"
 #include "fs/library_list.hpp"
 #include "fs/patience.hpp"
+#include "fs/unsent.hpp"
 #include "fs/with_tree.hpp"
 
 namespace nacre {
 namespace {
 
 constexpr std::uint64_t object_cache_share = 8;  // of the cache's limit, one part
-constexpr std::size_t id_size = 36;              // of a library, at the beginning of its keys
 
 std::string shown_name(const LibraryInfo& info, const std::set<std::string, std::less<>>& taken) {
   auto name = info.name;
@@ -34,6 +34,17 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                plan_.cache_limit / object_cache_share),
       blocks_(plan_.cache_dir / "blocks", plan_.device_key.derive("blocks"), plan_.cache_limit),
       depot_(*remote_, objects_, blocks_, Depot::Options{.patience = patience()}),
+      pinner_(depot_, objects_, state_,
+              {.root = [this](const LibraryId& library) { return published_root(library); },
+               .encrypted =
+                   [this](const LibraryId& library) {
+                     const std::lock_guard lock(mutex_);
+                     return tree_.library(library).keys->encrypted();
+                   }},
+              {.cache_dir = plan_.cache_dir,
+               .block_limit = plan_.cache_limit,
+               .object_limit = plan_.cache_limit / object_cache_share,
+               .patience = patience()}),
       store_{depot_, state_, plan_.write_buffer},
       tree_(depot_, state_, store_, remote_->user(), plan_.read_only || !remote_->writable(),
             plan_.shown),
@@ -44,7 +55,8 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                nullptr,
                plan_.client,
                std::chrono::milliseconds(plan_.quiet_milliseconds),
-               std::chrono::seconds(plan_.open_limit_seconds)} {
+               std::chrono::seconds(plan_.open_limit_seconds),
+               [this] { pinner_.poke(); }} {
   remote_->on_change([this] { server_changed(); });
   const WaitAs mounting(Waiting::at_most(patience(), true));
   auto infos = libraries_to_know();
@@ -138,14 +150,7 @@ void MountedFilesystem::commit_if_possible(State::Ticket ticket) noexcept try {
 
 std::set<LibraryId> MountedFilesystem::libraries_with_changes() {
   std::set<LibraryId> found;
-  state_.scan_keys({}, [&](ByteView key) {
-    if (key.size() < id_size) return;
-    const auto id = LibraryId::parse(as_text(key.first(id_size)));
-    if (!id) return;
-    const auto entries = record_key::entries(*id);
-    if (key.size() > entries.size() && std::ranges::equal(key.first(entries.size()), entries))
-      found.insert(*id);
-  });
+  for (const auto& [library, names] : unsent_names(state_)) found.insert(library);
   return found;
 }
 
@@ -177,6 +182,7 @@ void MountedFilesystem::add_library(const LibraryInfo& info, bool as_top) {
   library->listed_head = info.head;
   auto unsent = recorded(info.id);
   const bool has_unsent = !unsent.entries.empty();
+  pinner_.load(info.id);
   auto base = known_base(info.id);
   if (has_unsent && !base)
     throw Error(Errc::corrupt, info.name + ": unsent changes without what they build on");
@@ -281,6 +287,12 @@ void MountedFilesystem::make_ready(const LibraryId& id) {
     return;
   }
   commit_if_possible(state_.stage({}));  // for a mount without the server
+}
+
+ObjectId MountedFilesystem::published_root(const LibraryId& library) {
+  make_ready(library);
+  const std::lock_guard lock(mutex_);
+  return tree_.library(library).base.root;
 }
 
 void MountedFilesystem::unlock_library(Library& library, const Secret& password) {

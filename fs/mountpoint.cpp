@@ -15,6 +15,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.hpp"
@@ -23,6 +24,8 @@ namespace nacre {
 namespace {
 
 namespace files = std::filesystem;
+
+constexpr std::string_view our_type = "fuse.nacre";
 
 Error error_of(int code, const files::path& mountpoint, const std::string& doing,
                const std::string& remedy) {
@@ -43,6 +46,19 @@ std::string unescaped(const std::string& text) {
     }
   }
   return plain;
+}
+
+// The kernel's table of mounts, oldest first.
+template <class Visit>
+void read_table(Visit visit) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string skipped, where, word, source, options;
+    words >> skipped >> skipped >> skipped >> skipped >> where;
+    while (words >> word && word != "-") continue;  // optional fields end with a dash
+    if (words >> word >> source >> options) visit(unescaped(where), word, options);
+  }
 }
 
 // fusermount3 may unmount for a user who may not.
@@ -74,27 +90,34 @@ void clear_dead_mount(const files::path& mountpoint) {
 // Whether a mount of ours has lost its daemon.  The kernel may still know the attributes of its
 // top, so lstat() would not tell; statfs() is always asked of the daemon.
 bool is_dead(const files::path& mountpoint) {
-  struct statfs st = {};
-  return mounted_type(mountpoint) == "fuse.nacre" && statfs(mountpoint.c_str(), &st) != 0 &&
-         (errno == ENOTCONN || errno == ECONNABORTED);
+  return mounted_type(mountpoint) == our_type && has_lost_its_daemon(mountpoint);
 }
 
 }  // namespace
 
+bool has_lost_its_daemon(const files::path& mountpoint) {
+  struct statfs st = {};
+  return statfs(mountpoint.c_str(), &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 std::optional<std::string> mounted_type(const files::path& mountpoint) {
   std::error_code code;
   const auto path = files::weakly_canonical(mountpoint.parent_path(), code) / mountpoint.filename();
-  std::ifstream mounts("/proc/self/mountinfo");
-  std::optional<std::string> type;
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string skipped, where, word;
-    words >> skipped >> skipped >> skipped >> skipped >> where;
-    if (unescaped(where) != path.string()) continue;
-    while (words >> word && word != "-") continue;  // optional fields end with a dash
-    if (words >> word) type = word;
-  }
-  return type;
+  std::optional<std::string> newest;
+  read_table([&](const std::string& where, const std::string& type, const std::string&) {
+    if (where == path.string()) newest = type;
+  });
+  return newest;
+}
+
+std::vector<files::path> mounts_of_nacre() {
+  const auto ours = ",user_id=" + std::to_string(geteuid()) + ",";
+  std::vector<files::path> found;
+  read_table([&](const std::string& where, const std::string& type, const std::string& options) {
+    if (type == our_type && ("," + options + ",").find(ours) != std::string::npos)
+      found.emplace_back(where);
+  });
+  return found;
 }
 
 void check_mountpoint(const files::path& mountpoint) {

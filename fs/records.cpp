@@ -37,6 +37,13 @@ Bytes entries(const LibraryId& library) { return key(library, 'e'); }
 Bytes files(const LibraryId& library) { return key(library, 'f'); }
 Bytes extents(const LibraryId& library) { return key(library, 'x'); }
 Bytes intent(const LibraryId& library) { return key(library, 'i'); }
+Bytes pins(const LibraryId& library) { return key(library, 'p'); }
+
+Bytes pin(const LibraryId& library, const std::array<std::uint8_t, 16>& tag) {
+  auto bytes = pins(library);
+  bytes.insert(bytes.end(), tag.begin(), tag.end());
+  return bytes;
+}
 
 Bytes extents_of(const LibraryId& library, NodeNumber node) {
   auto bytes = extents(library);

@@ -9,6 +9,7 @@
 //   <library> 'f' <node>             a file whose content changed
 //   <library> 'x' <node> <index>     one extent of it
 //   <library> 'i'                    the batch that is being published (fs/intent.hpp)
+//   <library> 'p' <tag>              a pinned path, as it is (fs/pinner.hpp)
 //
 // Folders and files are numbered by node, 1 is the library's top.  Pure functions;
 // decoders throw Error{corrupt}.
@@ -39,6 +40,8 @@ Bytes file(const LibraryId& library, NodeNumber node);
 Bytes extents(const LibraryId& library);                      // prefix of all
 Bytes extents_of(const LibraryId& library, NodeNumber node);  // prefix of all of a file
 Bytes intent(const LibraryId& library);
+Bytes pins(const LibraryId& library);  // prefix of all
+Bytes pin(const LibraryId& library, const std::array<std::uint8_t, 16>& tag);
 Bytes extent(const LibraryId& library, NodeNumber node, std::uint64_t index);
 NodeNumber number_in(ByteView key);    // of entry (the folder), file and extent keys
 std::uint64_t index_in(ByteView key);  // of extent keys

@@ -46,8 +46,8 @@ struct NeedLibrary {
 
 // What was done here to a name since it was published.
 struct Change {
-  bool removed = false;          // else a child of this name is in memory
-  std::uint64_t generation = 0;  // Library::generation at the time
+  bool removed = false;                              // else a child of this name is in memory
+  std::uint64_t generation = 0;                      // Library::generation at the time
   std::chrono::steady_clock::time_point since = {};  // the name has not been as published
 };
 
@@ -143,6 +143,9 @@ class Tree {
   // Changing.  All check names, kinds and permission first.
   Node& create_file(Node& parent, std::string_view name, mode_t mode);
   Node& create_folder(Node& parent, std::string_view name);
+  // What stands or stood elsewhere in the library, by its id; over a file only where that has
+  // nothing unsent.
+  Node& put_published(Node& parent, std::string_view name, const Dirent& published);
   void remove(Node& parent, std::string_view name, bool directory);
   void rename(Node& parent, std::string_view name, Node& new_parent, std::string_view new_name,
               unsigned flags);

@@ -213,6 +213,32 @@ Node& Tree::create_folder(Node& parent, std::string_view name) {
   return node;
 }
 
+Node& Tree::put_published(Node& parent, std::string_view name, const Dirent& published) {
+  check_new_name(parent, name);
+  auto* there = child(parent, name);
+  if (there && (there->is_directory() || published.is_directory()))
+    throw Error(Errc::exists, std::string(name) + ": is there; choose another name with --to");
+  if (there && there->content && there->content->dirty())
+    throw Error(Errc::exists, std::string(name) +
+                                  ": has unsent changes; `nacre sync` first, or choose another "
+                                  "name with --to");
+  auto& node = there ? *there : new_node(parent.library, published.is_directory());
+  node.id = published.id;
+  node.size = published.size;
+  node.mtime = parent.mtime = now_seconds();
+  if (!published.is_directory()) {
+    node.mode = published.is_executable() ? mode_executable : mode_file;
+    node.modifier = user_;
+    if (node.content) node.content->replace(node.id, node.size);
+  }
+  if (!there) {
+    node.st_ino = new_st_ino(parent, name);
+    attach(node, parent, name);
+  }
+  touch(node);
+  return node;
+}
+
 void Tree::remove(Node& parent, std::string_view name, bool directory) {
   check_writable(parent);
   auto* node = child(parent, name);

@@ -61,6 +61,12 @@ std::vector<LibraryInfo> WatchedRemote::libraries() {
 LibraryInfo WatchedRemote::create_library(const NewLibrary& library) {
   return ask([&] { return remote_->create_library(library); });
 }
+void WatchedRemote::rename_library(const LibraryId& library, const std::string& name) {
+  ask([&] { remote_->rename_library(library, name); });
+}
+void WatchedRemote::delete_library(const LibraryId& library) {
+  ask([&] { remote_->delete_library(library); });
+}
 ObjectId WatchedRemote::head(const LibraryId& library) {
   return ask([&] { return remote_->head(library); });
 }

@@ -36,6 +36,8 @@ class WatchedRemote final : public Remote {
 
   std::vector<LibraryInfo> libraries() override;
   LibraryInfo create_library(const NewLibrary& library) override;
+  void rename_library(const LibraryId& library, const std::string& name) override;
+  void delete_library(const LibraryId& library) override;
   ObjectId head(const LibraryId& library) override;
   std::vector<LibraryHead> heads(std::span<const LibraryId> libraries) override;
   Commit commit(const LibraryId& library, const ObjectId& id) override;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ctime>
+
 #include "base/error.hpp"
+#include "remote/json.hpp"
 #include "remote/seafile_link.hpp"
 
 namespace nacre {
@@ -71,6 +74,22 @@ LoginResult log_in(const LoginRequest& request) {
   const auto reply = link.api(get);
   require_ok(reply, "account at " + request.server.url);
   return {read_account(reply.body).email, std::move(token)};
+}
+
+ServerFacts ask_server(const ServerAddress& server) {
+  Http http(http_options(server));
+  HttpRequest get;
+  get.path = "/api2/server-info/";
+  const auto reply = http.perform(get);
+  require_ok(reply, server.url);
+  ServerFacts facts;
+  const JsonDocument json(reply.body, "server-info");
+  facts.version = json.root().string_at("version").value_or("");
+  std::tm date = {};
+  const std::string text(reply.header("date"));
+  if (::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date) != nullptr)
+    facts.time = ::timegm(&date);
+  return facts;
 }
 
 void log_out(const ServerAddress& server, const Secret& token) {

@@ -70,6 +70,24 @@ class DirectoryRemote : public Remote {
     return info(library.id);
   }
 
+  void rename_library(const LibraryId& library, const std::string& name) override {
+    if (const char* fault = name_fault(name))
+      throw Error(Errc::invalid, std::string("library: its name ") + fault + "; choose another");
+    check_upload(library, 0);
+    for (;;) {
+      const auto now = store_.commit(library, head(library));
+      auto next = next_commit(now, now.root, user_, {}, "Renamed library\n", std::time(nullptr));
+      next.library_name = name;
+      store_.put_commit(next);
+      if (store_.move_head(library, now.id, next.id)) return;
+    }
+  }
+
+  void delete_library(const LibraryId& library) override {
+    check_upload(library, 0);
+    store_.remove(library);
+  }
+
   ObjectId head(const LibraryId& library) override {
     try {
       return store_.head(library);

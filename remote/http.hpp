@@ -37,7 +37,7 @@ struct HttpOptions {
   std::size_t connections = 8;
 };
 
-enum class HttpMethod { get, post, put };
+enum class HttpMethod { get, post, put, remove };
 
 // A header whose value is nobody's to read: "name: prefix" and then the secret.
 struct SecretHeader {

@@ -20,8 +20,8 @@ using std::chrono::milliseconds;
 constexpr const char* closing = "the connection is being closed";
 constexpr const char* given_up = "nobody waits for it any more";
 constexpr const char* silent = "no answer in time; check the network and the server's address";
-constexpr std::array known_headers = {"location", "retry-after", "content-type", "x-seafile-otp",
-                                      "x-seafile-wiped"};
+constexpr std::array known_headers = {"location",      "retry-after",     "content-type",
+                                      "x-seafile-otp", "x-seafile-wiped", "date"};
 
 struct FreeEasy {
   void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
@@ -399,6 +399,7 @@ bool HttpLoop::prepare(Transfer& transfer) {
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : as_text(request.body).data());
     if (request.method == HttpMethod::put) set(CURLOPT_CUSTOMREQUEST, "PUT");
+    if (request.method == HttpMethod::remove) set(CURLOPT_CUSTOMREQUEST, "DELETE");
   }
   return good;
 }

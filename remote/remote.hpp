@@ -69,6 +69,9 @@ class Remote {
 
   virtual std::vector<LibraryInfo> libraries() = 0;
   virtual LibraryInfo create_library(const NewLibrary& library) = 0;
+  // Both for the owner only.
+  virtual void rename_library(const LibraryId& library, const std::string& name) = 0;
+  virtual void delete_library(const LibraryId& library) = 0;
 
   virtual ObjectId head(const LibraryId& library) = 0;
   // One request however many; libraries that the server does not name are left out.

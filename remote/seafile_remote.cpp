@@ -36,6 +36,8 @@ class SeafileRemote final : public Remote {
 
   std::vector<LibraryInfo> libraries() override;
   LibraryInfo create_library(const NewLibrary& library) override;
+  void rename_library(const LibraryId& library, const std::string& name) override;
+  void delete_library(const LibraryId& library) override;
   ObjectId head(const LibraryId& library) override;
   std::vector<LibraryHead> heads(std::span<const LibraryId> libraries) override;
   Commit commit(const LibraryId& library, const ObjectId& id) override;
@@ -131,6 +133,30 @@ LibraryInfo SeafileRemote::create_library(const NewLibrary& library) {
   }
   link_.remember(info.library.id, std::move(info.token));
   return info.library;
+}
+
+void SeafileRemote::rename_library(const LibraryId& library, const std::string& name) {
+  // The server replaces both.
+  const auto now = commit(library, head(library));
+  const auto form = write_form(std::vector<std::pair<std::string_view, std::string_view>>{
+      {"repo_name", name}, {"repo_desc", now.library_description}});
+  HttpRequest request;
+  request.method = HttpMethod::post;
+  request.path = "/api2/repos/" + library.str() + "/?op=rename";
+  request.headers = {"Content-Type: application/x-www-form-urlencoded"};
+  request.body = as_bytes(form);
+  const auto reply = link_.api(std::move(request));
+  if (reply.status == 400)
+    throw Error(Errc::invalid, "library " + name + ": the server does not take this name: " +
+                                   error_words(reply.body));
+  require_ok(reply, name_of(library));
+}
+
+void SeafileRemote::delete_library(const LibraryId& library) {
+  HttpRequest request;
+  request.method = HttpMethod::remove;
+  request.path = "/api2/repos/" + library.str() + "/";
+  require_ok(link_.api(std::move(request)), name_of(library));
 }
 
 ObjectId SeafileRemote::head(const LibraryId& library) {

@@ -48,6 +48,13 @@ struct LoginResult {
 LoginResult log_in(const LoginRequest& request);
 void log_out(const ServerAddress& server, const Secret& token);
 
+// What a server tells everybody.
+struct ServerFacts {
+  std::string version;
+  std::optional<std::int64_t> time;  // its clock, seconds since the epoch
+};
+ServerFacts ask_server(const ServerAddress& server);
+
 struct SeafileOptions {
   ServerAddress server;
   ClientIdentity client;

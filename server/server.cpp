@@ -2,6 +2,8 @@
 #include "server/server.hpp"
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 #include <map>
 
 #include "base/error.hpp"
@@ -117,6 +119,18 @@ std::unique_ptr<httplib::Server> listener(const ServerOptions& options) {
 
 }  // namespace
 
+namespace {
+
+std::string http_date(std::time_t when) {
+  std::tm parts = {};
+  ::gmtime_r(&when, &parts);
+  std::array<char, 64> text{};
+  std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return text.data();
+}
+
+}  // namespace
+
 struct Server::Impl {
   explicit Impl(ServerOptions its_options)
       : options(std::move(its_options)),
@@ -160,6 +174,7 @@ struct Server::Impl {
   }
 
   void answer(const httplib::Request& request, httplib::Response& response, std::string body) {
+    response.set_header("Date", http_date(std::time(nullptr)));
     if (!faults) return carry_out(state, request, response, std::move(body));
     guarded(request, response, [&] {
       answer_faulty(*faults, state, request, response, std::move(body),

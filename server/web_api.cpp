@@ -181,6 +181,7 @@ void rename_library(ServerState& state, Call& call, const std::string& user,
     const auto head = head_of(state, library);
     auto next = next_commit(head, head.root, user, {}, "Renamed library\n", std::time(nullptr));
     next.library_name = name;
+    next.library_description = call.field("repo_desc");
     state.store.put_commit(next);
     if (state.store.move_head(library, head.id, next.id)) break;
   }

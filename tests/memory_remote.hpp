@@ -69,6 +69,14 @@ class MemoryRemote : public Remote {
       return info;
     });
   }
+  void rename_library(const LibraryId& library, const std::string& name) override {
+    before("rename_library");
+    state_.with([&](State& s) { s.libraries[library].info.name = name; });
+  }
+  void delete_library(const LibraryId& library) override {
+    before("delete_library");
+    state_.with([&](State& s) { s.libraries.erase(library); });
+  }
 
   ObjectId head(const LibraryId& library) override {
     before("head");

@@ -42,6 +42,14 @@ class WatchedRemote final : public Remote {
     before("create_library");
     return inner_->create_library(library);
   }
+  void rename_library(const LibraryId& library, const std::string& name) override {
+    before("rename_library");
+    inner_->rename_library(library, name);
+  }
+  void delete_library(const LibraryId& library) override {
+    before("delete_library");
+    inner_->delete_library(library);
+  }
   ObjectId head(const LibraryId& library) override {
     before("head");
     return inner_->head(library);

@@ -290,6 +290,29 @@ TEST_CASE("every encryption that a real server made opens with its password only
   }
 }
 
+TEST_CASE("a change of password wraps the same key as the specification's libraries have it") {
+  for (const auto& spec : specified_libraries) {
+    CAPTURE(spec.id, spec.before.version);
+    const auto changed = change_password(library(spec.id), spec.before, secret(spec.password),
+                                         secret(spec.new_password));
+    REQUIRE(changed);
+    CHECK(*changed == spec.after);
+    CHECK_FALSE(change_password(library(spec.id), spec.before, secret(spec.new_password),
+                                secret(spec.password)));
+  }
+  // The newer hashes too.
+  for (const auto& [name, id, password, encryption, key_and_iv] : real_libraries) {
+    CAPTURE(name);
+    const auto changed =
+        change_password(library(id), encryption, secret(password), secret("another"));
+    REQUIRE(changed);
+    const auto key = unlock(library(id), *changed, secret("another"));
+    REQUIRE(key);
+    CHECK(shown(*key) == key_and_iv);
+    CHECK_FALSE(unlock(library(id), *changed, secret(password)));
+  }
+}
+
 TEST_CASE("the specification's libraries open before and after a change of password") {
   for (const auto& spec : specified_libraries) {
     CAPTURE(spec.id, spec.before.version);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.hpp"
+#include "cli/mounted_path.hpp"
+#include "cli/mounts.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::chrono::minutes longest{10};  // each commit is asked for by itself
+
+const char* form(bool json) { return json ? "json" : "text"; }
+
+}  // namespace
+
+Exit history(const HistoryOptions& options, const Io& io) {
+  const auto [mountpoint, inside] = find_mounted(options.path);
+  return ask_mount(mountpoint,
+                   {.words = {"history", inside, form(options.json), std::to_string(options.limit),
+                              options.before},
+                    .secret = std::nullopt},
+                   longest, io);
+}
+
+Exit restore(const RestoreOptions& options, const Io& io) {
+  const auto [mountpoint, inside] = find_mounted(options.path);
+  std::string to;
+  if (!options.to.empty()) {
+    const auto target = find_mounted(options.to);
+    if (target.mountpoint != mountpoint)
+      throw UsageError("restore: " + options.to + ": in another mount; restore it here, and copy");
+    to = target.inside;
+  }
+  return ask_mount(mountpoint,
+                   {.words = {"restore", inside, options.at, to}, .secret = std::nullopt}, longest,
+                   io);
+}
+
+Exit du(const DuOptions& options, const Io& io) {
+  const auto [mountpoint, inside] = find_mounted(options.path);
+  return ask_mount(mountpoint,
+                   {.words = {"du", inside, form(options.json)}, .secret = std::nullopt}, longest,
+                   io);
+}
+
+}  // namespace nacre
