@@ -284,7 +284,7 @@ bool FileReader::Impl::read_cached(const ObjectId& block, std::size_t from, Muta
 }
 
 // Asks for the blocks that a sequential reader will want: one, once it has proved to be one,
-// then twice as many at each new block, up to what memory holds beside the current one.
+// then four times as many at each new block, up to what memory holds beside the current one.
 void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint64_t offset,
                                   std::size_t size) {
   const auto n = c.file->blocks.size();
@@ -306,7 +306,7 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
       p.window = 1;
       p.block = block;
     } else if (block > p.block) {
-      p.window = std::min(most, p.window * 2);
+      p.window = std::min(most, p.window * 4);
       passed = std::exchange(p.block, block);
     }
     const auto begin = std::max(p.asked, block + 1);
