@@ -18,6 +18,9 @@ namespace {
 // their room would never be had again.  Mapped each by itself, it goes back to the system.
 void give_large_buffers_back() noexcept {
   ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(extent_size));  // and it stays there
+  // Under the bound above lie the pages that LMDB writes next: freed with each commit, and as
+  // many needed for the one after.
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20U);
 }
 
 }  // namespace
