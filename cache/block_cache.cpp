@@ -19,14 +19,13 @@
 namespace nacre {
 namespace {
 
-// An extent fills sixteen of LMDB's pages, less its header, sealed or tagged; and
+// An extent fills four of LMDB's pages, less its header, sealed or tagged; and
 // it is whole cipher blocks.
 constexpr std::size_t page = 4096, page_header = 16;
-constexpr std::size_t extent_pages = 16;
+constexpr std::size_t extent_pages = 4;
 constexpr std::size_t extent_size =
     (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
 
-constexpr std::size_t tag_size = 16;        // after an extent that is ciphertext already
 constexpr std::size_t touches_kept = 4096;  // uses remembered until the next write
 constexpr unsigned least_free_percent = 5;  // of the disk; nothing is admitted below
 
@@ -91,16 +90,6 @@ Bytes seal_place(ByteView block, std::size_t index) {
   for (unsigned shift = 0; shift < 32; shift += 8)
     place.push_back(static_cast<std::uint8_t>(index >> shift));
   return place;
-}
-
-// Ciphertext is not sealed again, but damage to it must not reach a reader, who
-// would decrypt it to something: a tag of the extent, bound to its place.
-std::array<std::uint8_t, tag_size> extent_tag(const SealKey& key, ByteView block, std::size_t index,
-                                              ByteView part) {
-  auto text = seal_place(block, index);
-  const auto content = key.tag(part);
-  text.insert(text.end(), content.begin(), content.end());
-  return key.tag(text);
 }
 
 }  // namespace
@@ -231,9 +220,10 @@ struct BlockCache::Store {
         key.seal(seal_place(name, i), part,
                  txn.reserve(extents, where, part.size() + SealKey::overhead));
       } else {
-        const auto room = txn.reserve(extents, where, part.size() + tag_size);
+        // Not sealed again; but damage must not reach a reader, who would decrypt it to something.
+        const auto room = txn.reserve(extents, where, part.size() + SealKey::overhead);
         std::ranges::copy(part, room.begin());
-        std::ranges::copy(extent_tag(key, name, i, part), room.last(tag_size).begin());
+        key.prove(seal_place(name, i), part, room.last(SealKey::overhead));
       }
     }
     txn.put(records, name, write_record(record));
@@ -242,6 +232,26 @@ struct BlockCache::Store {
     std::move(txn).commit();
     used += record.cost();
     if (stays) pinned += record.cost();
+  }
+
+  // The bytes of an extent, checked, until the next call of this thread; or nothing.
+  std::optional<ByteView> open_extent(const ReadTxn& txn, ByteView name, const Record& record,
+                                      std::size_t index) const {
+    static thread_local const auto buffer =
+        std::make_unique_for_overwrite<std::uint8_t[]>(2 * extent_pages * page);
+    const auto size = std::min<std::size_t>(extent_size, record.size - index * extent_size);
+    const auto found = txn.get(extents, extent_key(record.number, index));
+    if (!found || found->size() != size + SealKey::overhead) return std::nullopt;
+    const MutableByteView stored(buffer.get(), found->size());
+    db.copy(*found, stored);
+    if (record.kind == Kind::ciphertext) {
+      const bool good =
+          key.proves(seal_place(name, index), stored.first(size), stored.last(SealKey::overhead));
+      return good ? std::optional<ByteView>(stored.first(size)) : std::nullopt;
+    }
+    const MutableByteView opened(buffer.get() + extent_pages * page, size);
+    return key.open(seal_place(name, index), stored, opened) ? std::optional<ByteView>(opened)
+                                                             : std::nullopt;
   }
 
   const std::filesystem::path dir;
@@ -272,7 +282,7 @@ std::optional<std::uint64_t> BlockCache::size(const LibraryId& library, const Ob
 }
 
 bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
-                      MutableByteView out) {
+                      std::size_t size, const Take& take) {
   auto& s = *store_;
   const auto name = key_of(library, id);
   bool damaged = false;
@@ -280,31 +290,17 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
     const auto txn = s.db.read();
     const auto record = read_record(txn.get(s.records, name));
     if (!record) return false;
-    if (offset > record->size || out.size() > record->size - offset) return false;
-    Bytes opened;
-    while (!out.empty() && !damaged) {
-      const auto index = static_cast<std::size_t>(offset / extent_size);
-      const auto skip = static_cast<std::size_t>(offset % extent_size);
-      const auto whole = std::min<std::size_t>(extent_size, record->size - index * extent_size);
-      const auto part = out.first(std::min(out.size(), whole - skip));
-      const auto extent = txn.get(s.extents, extent_key(record->number, index));
-      if (record->kind == Kind::ciphertext) {
-        damaged = !extent || extent->size() != whole + tag_size ||
-                  !std::ranges::equal(extent_tag(s.key, name, index, extent->first(whole)),
-                                      extent->last(tag_size));
-        if (!damaged) std::memcpy(part.data(), extent->data() + skip, part.size());
-      } else {
-        damaged = !extent || extent->size() != whole + SealKey::overhead;
-        if (!damaged && part.size() == whole) {
-          damaged = !s.key.open(seal_place(name, index), *extent, part);
-        } else if (!damaged) {
-          opened.resize(whole);
-          damaged = !s.key.open(seal_place(name, index), *extent, opened);
-          std::memcpy(part.data(), opened.data() + skip, part.size());
-        }
-      }
+    if (offset > record->size || size > record->size - offset) return false;
+    while (size != 0 && !damaged) {
+      const auto extent =
+          s.open_extent(txn, name, *record, static_cast<std::size_t>(offset / extent_size));
+      damaged = !extent;
+      if (damaged) break;
+      const auto rest = extent->subspan(static_cast<std::size_t>(offset % extent_size));
+      const auto part = rest.first(std::min(size, rest.size()));
+      take(part);
       offset += part.size();
-      out = out.subspan(part.size());
+      size -= part.size();
     }
   }
   if (damaged) {
@@ -315,6 +311,14 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
   const std::lock_guard lock(s.touched_mutex);
   if (s.touched.size() < touches_kept) s.touched.emplace(as_text(name));
   return true;
+}
+
+bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
+                      MutableByteView out) {
+  return read(library, id, offset, out.size(), [&](ByteView part) {
+    std::ranges::copy(part, out.begin());
+    out = out.subspan(part.size());
+  });
 }
 
 void BlockCache::put(const LibraryId& library, const ObjectId& id, ByteView stored,

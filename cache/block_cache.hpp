@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,8 +31,13 @@ class BlockCache {
   // The stored size of a block that is here whole.
   std::optional<std::uint64_t> size(const LibraryId& library, const ObjectId& id);
 
-  // Copies stored bytes [offset, offset + out.size()) of the block.  False where
-  // the block is not here, or an extent of it is damaged (then the block is dropped).
+  // Gives `take` the stored bytes [offset, offset + size) of the block, in order, in parts of whole
+  // cipher blocks but for both ends.  False where the block is not here, or an extent of it is
+  // damaged (then the block is dropped); what was given before is good.
+  using Take = std::function<void(ByteView part)>;
+  bool read(const LibraryId& library, const ObjectId& id, std::uint64_t offset, std::size_t size,
+            const Take& take);
+  // The same into `out`.
   bool read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
             MutableByteView out);
 

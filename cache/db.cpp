@@ -2,9 +2,13 @@
 #include "cache/db.hpp"
 
 #include <lmdb.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <system_error>
 
@@ -111,6 +115,31 @@ void WriteTxn::commit() && {
   check(mdb_txn_commit(txn_.release()), "commit");  // frees, even when it fails
 }
 
+namespace {
+
+int file_of(MDB_env* env) {
+  int fd = -1;
+  check(mdb_env_get_fd(env, &fd), "file");
+  return fd;
+}
+
+// Where the file is mapped, which LMDB does not tell; or null.
+const std::uint8_t* map_of(MDB_env* env, std::size_t map_size) {
+  struct stat file = {};
+  if (::fstat(file_of(env), &file) != 0) return nullptr;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0, offset = 0, inode = 0;
+    const int fields =
+        std::sscanf(line.c_str(), "%lx-%lx %*4s %lx %*x:%*x %lu", &begin, &end, &offset, &inode);
+    if (fields == 4 && inode == file.st_ino && offset == 0 && end - begin == map_size)
+      return reinterpret_cast<const std::uint8_t*>(begin);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
   std::filesystem::create_directories(dir);
   std::filesystem::permissions(dir, std::filesystem::perms::owner_all);
@@ -121,6 +150,9 @@ Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
   check(mdb_env_set_maxdbs(env, max_tables), "tables");
   check(mdb_env_set_maxreaders(env, max_readers), "readers");
   check(mdb_env_open(env, dir.c_str(), MDB_NOTLS | MDB_NOSYNC, 0600), "open");
+  MDB_envinfo info;
+  check(mdb_env_info(env, &info), "info");
+  map_ = map_of(env, info.me_mapsize);
 }
 
 Table Db::table(const char* name) {
@@ -134,6 +166,21 @@ Table Db::table(const char* name) {
 ReadTxn Db::read() const { return {env_.get(), MDB_RDONLY}; }
 WriteTxn Db::write() { return WriteTxn(env_.get()); }
 void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
+void Db::copy(ByteView value, MutableByteView out) const {
+  if (map_ == nullptr) {
+    std::ranges::copy(value.first(out.size()), out.begin());
+    return;
+  }
+  auto at = static_cast<off_t>(value.data() - map_);
+  while (!out.empty()) {
+    const auto got = ::pread(file_of(env_.get()), out.data(), out.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) throw Error(Errc::corrupt, "database: a value cannot be read");
+    at += got;
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+}
+
 std::uint64_t Db::file_size() const {
   MDB_envinfo info;
   MDB_stat stat;
@@ -149,16 +196,6 @@ std::uint64_t Db::bytes_of(Table table) const {
   return (std::uint64_t{stat.ms_branch_pages} + stat.ms_leaf_pages + stat.ms_overflow_pages) *
          stat.ms_psize;
 }
-
-namespace {
-
-int file_of(MDB_env* env) {
-  int fd = -1;
-  check(mdb_env_get_fd(env, &fd), "file");
-  return fd;
-}
-
-}  // namespace
 
 Bytes Db::head_pages() const {
   MDB_stat stat;

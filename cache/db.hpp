@@ -69,6 +69,11 @@ class Db {
   [[nodiscard]] ReadTxn read() const;
   [[nodiscard]] WriteTxn write();
   void sync();
+
+  // Copies a value that a living ReadTxn of this gave, by way of the file: a large one costs no
+  // page faults so, and the system reads ahead of those who read in sequence.
+  void copy(ByteView value, MutableByteView out) const;
+
   [[nodiscard]] std::uint64_t file_size() const;            // of a whole file, in bytes
   [[nodiscard]] std::uint64_t bytes_of(Table table) const;  // in pages that hold something
 
@@ -83,6 +88,7 @@ class Db {
     void operator()(MDB_env* env) const noexcept;
   };
   std::unique_ptr<MDB_env, Close> env_;
+  const std::uint8_t* map_ = nullptr;  // of the whole file; null: not known
 };
 
 // For environments that may be lost: opens `dir`, anew where it is damaged or

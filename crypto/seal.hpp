@@ -31,6 +31,11 @@ class SealKey {
   // The same into `out` of sealed.size() - overhead bytes; false where it does not open.
   [[nodiscard]] bool open(ByteView place, ByteView sealed, MutableByteView out) const;
 
+  // A seal of nothing, of overhead bytes, for text that is kept in clear beside it: false for any
+  // other text or place.
+  void prove(ByteView place, ByteView text, MutableByteView proof) const;
+  [[nodiscard]] bool proves(ByteView place, ByteView text, ByteView proof) const;
+
   // A keyed BLAKE2b of 16 bytes: names a name without telling it.
   [[nodiscard]] std::array<std::uint8_t, 16> tag(ByteView text) const;
 
@@ -38,8 +43,9 @@ class SealKey {
   [[nodiscard]] SealKey derive(std::string_view use) const;
 
  private:
-  Secret key_;      // for sealing
-  Secret tag_key_;  // derived, for tag()
+  Secret key_;        // for sealing
+  Secret tag_key_;    // derived, for tag()
+  Secret proof_key_;  // derived, for prove()
 };
 
 }  // namespace nacre

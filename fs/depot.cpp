@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/single_flight.hpp"
+#include "base/spare_bytes.hpp"
 #include "crypto/hash.hpp"
 #include "fs/background.hpp"
 #include "fs/lru.hpp"
@@ -130,8 +131,7 @@ struct Depot::Impl {
   }
 
   std::shared_ptr<const Bytes> hold_fetched(const ContentId& key) {
-    auto stored =
-        std::make_shared<const Bytes>(referred([&] { return remote.block(key.library, key.id); }));
+    auto stored = spare_bytes::shared(referred([&] { return remote.block(key.library, key.id); }));
     held.with([&](auto& lru) { return lru.put(key, stored, stored->size()); });
     return stored;
   }

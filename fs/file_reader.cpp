@@ -21,34 +21,68 @@ constexpr std::uint64_t near = std::uint64_t{1}
                                << 20U;  // the kernel's own read-ahead comes shuffled
 constexpr std::uint64_t proof = std::uint64_t{256} << 10U;  // read in a row by a sequential reader
 
-// Plaintext [skip, skip + out.size()) of the aligned ciphertext `stored`, whole cipher blocks
-// straight into `out`.  `before`: the cipher block that precedes, or nothing.
-void decrypt_into(const LibraryKey& key, ByteView before, ByteView stored, std::size_t skip,
-                  MutableByteView out) {
-  const auto next = [&](std::size_t size, MutableByteView to) {
-    const auto part = stored.first(size);
-    key.decrypt_part(before, part, to);
-    before = part.last(cipher_block);
-    stored = stored.subspan(size);
-  };
-  const auto next_partly = [&](std::size_t from) {
-    std::array<std::uint8_t, cipher_block> plain = {};
-    next(cipher_block, plain);
-    const auto size = std::min(cipher_block - from, out.size());
-    std::memcpy(out.data(), plain.data() + from, size);
-    out = out.subspan(size);
-  };
-  if (skip != 0) next_partly(skip);
-  if (const auto whole = out.size() / cipher_block * cipher_block; whole != 0) {
-    next(whole, out.first(whole));
-    out = out.subspan(whole);
-  }
-  if (!out.empty()) next_partly(0);
-}
-
 constexpr std::size_t aligned_down(std::size_t offset) {
   return offset / cipher_block * cipher_block;
 }
+
+// The plaintext of a block from `from` on, whole cipher blocks straight into `out`.  Takes the
+// stored bytes from begin() on, in aligned parts.
+class Decryption {
+ public:
+  Decryption(const LibraryKey& key, std::size_t from, MutableByteView out)
+      : key_(key), from_(from), end_(from + out.size()), out_(out) {
+    // CBC wants the cipher block before; ECB, which is version 3, does not.
+    if (aligned_down(from) != 0 && key.version() != 3) lead_ = cipher_block;
+  }
+
+  [[nodiscard]] std::size_t begin() const noexcept { return aligned_down(from_) - lead_; }
+  [[nodiscard]] std::size_t size() const noexcept {  // to take
+    return aligned_down(end_ + cipher_block - 1) - begin();
+  }
+
+  void take(ByteView stored) {
+    if (lead_ != 0) {
+      follow(stored.first(lead_));
+      stored = stored.subspan(std::exchange(lead_, 0));
+    }
+    while (!stored.empty() && !out_.empty()) {
+      const auto skip = from_ % cipher_block;
+      const auto whole = aligned_down(std::min(stored.size(), out_.size()));
+      if (skip != 0 || whole == 0) {
+        std::array<std::uint8_t, cipher_block> plain = {};
+        decrypt(stored.first(cipher_block), plain);
+        stored = stored.subspan(cipher_block);
+        const auto size = std::min(cipher_block - skip, out_.size());
+        std::memcpy(out_.data(), plain.data() + skip, size);
+        advance(size);
+      } else {
+        decrypt(stored.first(whole), out_.first(whole));
+        stored = stored.subspan(whole);
+        advance(whole);
+      }
+    }
+  }
+
+ private:
+  void follow(ByteView stored) {
+    std::ranges::copy(stored.last(cipher_block), before_.begin());
+    first_ = false;
+  }
+  void decrypt(ByteView stored, MutableByteView out) {
+    key_.decrypt_part(first_ ? ByteView() : before_, stored, out);
+    follow(stored);
+  }
+  void advance(std::size_t size) {
+    from_ += size;
+    out_ = out_.subspan(size);
+  }
+
+  const LibraryKey& key_;
+  std::size_t from_, end_, lead_ = 0;
+  MutableByteView out_;
+  std::array<std::uint8_t, cipher_block> before_ = {};
+  bool first_ = true;  // in the block: nothing is before
+};
 
 }  // namespace
 
@@ -233,10 +267,8 @@ std::size_t FileReader::Impl::read_block(const Content& c, const Layout::Place& 
 
   const ByteView stored = *held;
   if (key) {
-    const auto first = aligned_down(from);
-    decrypt_into(
-        *key, stored.subspan(first - std::min(first, cipher_block), std::min(first, cipher_block)),
-        stored.subspan(first), from - first, out);
+    Decryption decryption(*key, from, out);
+    decryption.take(stored.subspan(decryption.begin(), decryption.size()));
   } else {
     std::memcpy(out.data(), stored.data() + from, out.size());
   }
@@ -246,20 +278,13 @@ std::size_t FileReader::Impl::read_block(const Content& c, const Layout::Place& 
 // Plaintext of a block from the cache, of which no more is read than it takes.
 bool FileReader::Impl::read_cached(const ObjectId& block, std::size_t from, MutableByteView out) {
   if (!key) return depot.blocks().read(library, block, from, out);
-  const auto first = aligned_down(from);
-  const auto last = aligned_down(from + out.size() + cipher_block - 1);
-  // CBC wants the cipher block before; ECB, which is version 3, does not.
-  const auto lead = first == 0 || key->version() == 3 ? 0 : cipher_block;
-  const auto size = last - first + lead;
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(size);
-  const MutableByteView stored(buffer.get(), size);
-  if (!depot.blocks().read(library, block, first - lead, stored)) return false;
-  decrypt_into(*key, stored.first(lead), stored.subspan(lead), from - first, out);
-  return true;
+  Decryption decryption(*key, from, out);
+  return depot.blocks().read(library, block, decryption.begin(), decryption.size(),
+                             [&](ByteView part) { decryption.take(part); });
 }
 
 // Asks for the blocks that a sequential reader will want: one, once it has proved to be one,
-// then twice as many at each new block, up to what memory holds beside the current one.
+// then four times as many at each new block, up to what memory holds beside the current one.
 void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint64_t offset,
                                   std::size_t size) {
   const auto n = c.file->blocks.size();
@@ -281,7 +306,7 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
       p.window = 1;
       p.block = block;
     } else if (block > p.block) {
-      p.window = std::min(most, p.window * 2);
+      p.window = std::min(most, p.window * 4);
       passed = std::exchange(p.block, block);
     }
     const auto begin = std::max(p.asked, block + 1);

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "base/spare_bytes.hpp"
 #include "base/waiting.hpp"
 
 namespace nacre {
@@ -166,7 +167,7 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
     if (body.empty()) {
       curl_off_t length = -1;
       curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-      if (length > 0) body.reserve(std::min(limit, static_cast<std::size_t>(length)));
+      if (length > 0) body = spare_bytes::take(std::min(limit, static_cast<std::size_t>(length)));
     }
     body.insert(body.end(), bytes.begin(), bytes.end());
   } catch (const std::bad_alloc&) {
@@ -381,7 +382,7 @@ bool HttpLoop::prepare(Transfer& transfer) {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // a hanging name server must not hold up the others
   set(CURLOPT_TCP_KEEPALIVE, 1L);
-  set(CURLOPT_BUFFERSIZE, 512L * 1024);
+  set(CURLOPT_BUFFERSIZE, 64L * 1024);  // copied from while it is in the processor's cache
   set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
   set(CURLOPT_USERAGENT, "nacre/" NACRE_VERSION);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));

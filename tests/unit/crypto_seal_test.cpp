@@ -112,6 +112,53 @@ TEST_CASE("a place is all of its bytes, and a key is not another's") {
   CHECK(other.tag(as_bytes("name")) != key.tag(as_bytes("name")));
 }
 
+TEST_CASE("a seal is XChaCha20-Poly1305 as others make it") {  // draft-irtf-cfrg-xchacha, A.3.1
+  const auto hex = [](std::string_view text) { return from_hex(text).value(); };
+  const SealKey key(
+      Secret::copy_of(hex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f")));
+  const auto sealed = hex(
+      "404142434445464748494a4b4c4d4e4f5051525354555657"
+      "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda"
+      "7e39ae64c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b23835"
+      "65d3fff921f9664c97637da9768812f615c68b13b52e"
+      "c0875924c1c7987947deafd8780acf49");
+  const auto opened = key.open(hex("50515253c0c1c2c3c4c5c6c7"), sealed);
+  REQUIRE(opened);
+  CHECK(as_text(*opened) ==
+        "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "
+        "future, sunscreen would be it.");
+}
+
+TEST_CASE("what does not open leaves nothing of it") {
+  const SealKey key(Secret::random(SealKey::size));
+  auto sealed = key.seal(as_bytes("here"), as_bytes("plain text"));
+  sealed.back() ^= 1U;
+  Bytes out(10, 0xaa);
+  CHECK_FALSE(key.open(as_bytes("here"), sealed, out));
+  CHECK((out == Bytes(10)));
+}
+
+TEST_CASE("a proof is of one text at one place, under one key") {
+  const SealKey key(Secret::random(SealKey::size)), other(Secret::random(SealKey::size));
+  Bytes text(100, 0x5a), proof(SealKey::overhead);
+  key.prove(as_bytes("here"), text, proof);
+  CHECK(key.proves(as_bytes("here"), text, proof));
+  CHECK_FALSE(other.proves(as_bytes("here"), text, proof));
+  CHECK_FALSE(key.proves(as_bytes("there"), text, proof));
+  CHECK_FALSE(key.proves(as_bytes("hereZ"), ByteView(text).subspan(1), proof));  // Z is 0x5a
+  CHECK_FALSE(key.proves(as_bytes("here"), ByteView(text).first(99), proof));
+  CHECK_FALSE(key.open(as_bytes("here"), proof));
+  for (auto* const bytes : {&text, &proof}) {
+    for (std::size_t bit = 0; bit < bytes->size() * 8; ++bit) {
+      const auto mask = static_cast<std::uint8_t>(1U << bit % 8);
+      (*bytes)[bit / 8] ^= mask;
+      CHECK_FALSE(key.proves(as_bytes("here"), text, proof));
+      (*bytes)[bit / 8] ^= mask;
+    }
+  }
+  CHECK(key.proves(as_bytes("here"), text, proof));
+}
+
 TEST_CASE("derived keys are told apart by name, and made again by name") {
   const auto master = Secret::random(SealKey::size);
   const SealKey key(master.clone()), again(master.clone());
