@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
@@ -24,7 +25,18 @@ class ObjectCache {
   ~ObjectCache();
 
   std::optional<Bytes> get(const LibraryId& library, const ObjectId& id);
-  void put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept;
+  [[nodiscard]] bool contains(const LibraryId& library, const ObjectId& id);  // damaged or not
+
+  struct Object {
+    ObjectId id;
+    ByteView bytes;
+  };
+  // All in one transaction.
+  void put(const LibraryId& library, std::span<const Object> objects) noexcept;
+  void put(const LibraryId& library, const ObjectId& id, ByteView bytes) noexcept {
+    const Object one{id, bytes};
+    put(library, {&one, 1});
+  }
 
  private:
   struct Store;
