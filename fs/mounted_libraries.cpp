@@ -34,6 +34,7 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                plan_.cache_limit / object_cache_share),
       blocks_(plan_.cache_dir / "blocks", plan_.device_key.derive("blocks"), plan_.cache_limit),
       depot_(*remote_, objects_, blocks_, Depot::Options{.patience = patience()}),
+      ahead_(depot_, Ahead::Options{}),
       store_{depot_, state_, plan_.write_buffer},
       tree_(depot_, state_, store_, remote_->user(), plan_.read_only || !remote_->writable(),
             plan_.shown),
