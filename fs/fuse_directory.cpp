@@ -7,8 +7,8 @@
 #include <fuse_lowlevel.h>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -119,28 +119,27 @@ struct stat shown(const Position& position) noexcept {
 }
 
 struct Page {
-  std::string bytes;
-  std::vector<Ino> counted;  // by lookup(), to be given back if the page gets lost
+  std::unique_ptr<char[]> bytes = {};
+  std::size_t used = 0;
+  std::vector<Ino> counted = {};  // by lookup(), to be given back if the page gets lost
 };
 
 // Lays entries into a page while they fit; `add(to, room, position, next)` answers
 // how many bytes it takes, having taken them if that is at most `room`.
 template <class Add>
-std::string lay_out(const Listing& entries, off_t offset, std::size_t size, Add add) {
-  std::string bytes(size, '\0');
-  std::size_t used = 0;
+void lay_out(Page& page, const Listing& entries, off_t offset, std::size_t size, Add add) {
+  page.bytes = std::make_unique_for_overwrite<char[]>(size);
   for (auto n = static_cast<std::size_t>(offset); n < entries.size() + 2; ++n) {
+    const auto room = size - page.used;
     const auto need =
-        add(bytes.data() + used, size - used, at(entries, n), static_cast<off_t>(n + 1));
-    if (need > size - used) break;
-    used += need;
+        add(page.bytes.get() + page.used, room, at(entries, n), static_cast<off_t>(n + 1));
+    if (need > room) break;
+    page.used += need;
   }
-  bytes.resize(used);
-  return bytes;
 }
 
 constexpr auto reply_page = [](fuse_req_t req, Page& page) noexcept {
-  return fuse_reply_buf(req, page.bytes.data(), page.bytes.size());
+  return fuse_reply_buf(req, page.bytes.get(), page.used);
 };
 
 constexpr auto forget_page = [](Filesystem& fs, Page& page) noexcept {
@@ -157,7 +156,9 @@ void readdir(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
           const auto st = shown(position);
           return fuse_add_direntry(req, to, room, position.name, &st, next);
         };
-        return Page{lay_out(*entries, offset, size, add), {}};
+        Page page;
+        lay_out(page, *entries, offset, size, add);
+        return page;
       },
       reply_page);
 }
@@ -203,7 +204,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
           return fuse_add_direntry_plus(req, to, room, position.name, &entry, next);
         };
         try {
-          page.bytes = lay_out(*entries, offset, size, add);
+          lay_out(page, *entries, offset, size, add);
         } catch (...) {
           forget_page(fs, page);
           throw;
