@@ -54,9 +54,8 @@ struct ObjectCache::Store {
     });
   }
 
-  // Oldest out first.  Returns what is then in use.
-  std::uint64_t evict(WriteTxn& txn, std::uint64_t target) {
-    auto left = used;
+  // Oldest out first, of `left` in use.  Returns what is then.
+  std::uint64_t evict(WriteTxn& txn, std::uint64_t left, std::uint64_t target) const {
     while (left > target) {
       const auto first = oldest(txn, turns);
       if (!first) break;
@@ -69,24 +68,29 @@ struct ObjectCache::Store {
     return left;
   }
 
-  void admit(const Bytes& name, ByteView json) {
+  void admit(const LibraryId& library, std::span<const Object> some) {
     auto txn = db.write();
-    const auto size = json.size() + SealKey::overhead;
-    auto now = evict(txn, limit - cost_of(size));
-    const auto replaced = txn.get(objects, name);
-    if (replaced)
-      now -= std::min(now, cost_of(replaced->size()));
-    else if (!pins.contains(txn, name))
-      txn.put(turns, turn_of(turn++), name);
-    key.seal(name, json, txn.reserve(objects, name, size));
+    auto left = used;
+    for (const auto& object : some) {
+      const auto size = object.bytes.size() + SealKey::overhead;
+      if (cost_of(size) > limit / 2) continue;
+      const auto name = key_of(library, object.id);
+      left = evict(txn, left, limit - cost_of(size));
+      if (const auto replaced = txn.get(objects, name))
+        left -= std::min(left, cost_of(replaced->size()));
+      else if (!pins.contains(txn, name))
+        txn.put(turns, turn_of(turn++), name);
+      key.seal(name, object.bytes, txn.reserve(objects, name, size));
+      left += cost_of(size);
+    }
     std::move(txn).commit();
-    used = now + cost_of(size);
+    used = left;
   }
 
   // Should the file be full all the same: room that the next one finds.
   void make_room() {
     auto txn = db.write();
-    const auto now = evict(txn, used - std::min(used, limit / 8));
+    const auto now = evict(txn, used, used - std::min(used, limit / 8));
     std::move(txn).commit();
     used = now;
   }
@@ -113,18 +117,21 @@ std::optional<Bytes> ObjectCache::get(const LibraryId& library, const ObjectId& 
   return store_->key.open(name, *sealed);
 }
 
-void ObjectCache::put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept try {
-  if (cost_of(json.size() + SealKey::overhead) > store_->limit / 2) return;
-  const auto name = key_of(library, id);
+bool ObjectCache::contains(const LibraryId& library, const ObjectId& id) {
+  return store_->db.read().get(store_->objects, key_of(library, id)).has_value();
+}
+
+void ObjectCache::put(const LibraryId& library, std::span<const Object> objects) noexcept try {
+  if (objects.empty()) return;
   const std::lock_guard lock(store_->writing);
   try {
-    store_->admit(name, json);
+    store_->admit(library, objects);
   } catch (const Error& error) {
     if (error.code() != Errc::full) throw;
     store_->make_room();
   }
 } catch (const std::exception& error) {
-  log::warning(std::string("cache: an object is not kept: ") + error.what());
+  log::warning(std::string("cache: objects are not kept: ") + error.what());
 }
 
 void ObjectCache::pin(const LibraryId& library, std::span<const ObjectId> ids) {

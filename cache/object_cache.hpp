@@ -25,7 +25,18 @@ class ObjectCache {
   ~ObjectCache();
 
   std::optional<Bytes> get(const LibraryId& library, const ObjectId& id);
-  void put(const LibraryId& library, const ObjectId& id, ByteView json) noexcept;
+  [[nodiscard]] bool contains(const LibraryId& library, const ObjectId& id);  // damaged or not
+
+  struct Object {
+    ObjectId id;
+    ByteView bytes;
+  };
+  // All in one transaction.
+  void put(const LibraryId& library, std::span<const Object> objects) noexcept;
+  void put(const LibraryId& library, const ObjectId& id, ByteView bytes) noexcept {
+    const Object one{id, bytes};
+    put(library, {&one, 1});
+  }
 
   // As those of BlockCache.
   void pin(const LibraryId& library, std::span<const ObjectId> ids);

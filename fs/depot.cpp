@@ -2,6 +2,8 @@
 #include "fs/depot.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,6 +25,9 @@ namespace {
 constexpr std::size_t pack = 1000;                  // objects asked for at once
 constexpr std::uint64_t layout_blocks = 1'000'000;  // of which the layouts are remembered
 
+constexpr std::uint64_t allocation = 16;  // what one takes beside its bytes
+constexpr std::uint64_t its_place = 256;  // among the others that are known
+
 using Json = std::shared_ptr<const Bytes>;
 using Sizes = std::shared_ptr<const std::vector<std::uint64_t>>;
 
@@ -39,6 +44,17 @@ auto referred(Ask ask) {
     if (error.code() != Errc::not_found) throw;
     throw Error(Errc::corrupt, std::string(error.what()) + "; have the library checked there");
   }
+}
+
+// What a directory takes of memory, about.
+std::uint64_t memory_of(const Directory& directory) {
+  static const auto inside = std::string().capacity();
+  std::uint64_t bytes = sizeof(Directory) + directory.entries.capacity() * sizeof(Dirent);
+  for (const auto& entry : directory.entries) {
+    for (const auto* text : {&entry.name, &entry.modifier})
+      if (text->capacity() > inside) bytes += text->capacity() + allocation;
+  }
+  return bytes;
 }
 
 Bytes write_sizes(const std::vector<std::uint64_t>& sizes) {
@@ -73,7 +89,7 @@ struct Depot::Impl {
       : remote(its_remote),
         objects(object_cache),
         blocks(block_cache),
-        parsed(options.parsed_entries),
+        parsed(options.parsed_memory),
         held(options.block_memory),
         layouts(layout_blocks),
         patience(options.patience),
@@ -84,18 +100,18 @@ struct Depot::Impl {
 
   std::shared_ptr<const Directory> admit_directory(const ContentId& key, ByteView json) {
     auto directory = std::make_shared<const Directory>(read_directory(key.id, json));
-    admit(key, {directory, nullptr}, directory->entries.size());
+    admit(key, {directory, nullptr}, memory_of(*directory));
     return directory;
   }
 
   std::shared_ptr<const File> admit_file(const ContentId& key, ByteView json) {
     auto file = std::make_shared<const File>(read_file(key.id, json));
-    admit(key, {nullptr, file}, file->blocks.size());
+    admit(key, {nullptr, file}, sizeof(File) + file->blocks.capacity() * sizeof(ObjectId));
     return file;
   }
 
-  void admit(const ContentId& key, Parsed object, std::size_t entries) {
-    parsed.with([&](auto& lru) { return lru.put(key, std::move(object), entries + 1); });
+  void admit(const ContentId& key, Parsed object, std::uint64_t bytes) {
+    parsed.with([&](auto& lru) { return lru.put(key, std::move(object), bytes + its_place); });
   }
 
   // Parses an object of unknown kind, if it looks as our own writer's would.  What is wrong
@@ -111,17 +127,39 @@ struct Depot::Impl {
     }
   }
 
+  // The cache has objects as they are stored on the server, which is a fraction of their text.
+  std::optional<Bytes> kept_object(const ContentId& key) {
+    const auto packed = objects.get(key.library, key.id);
+    if (!packed) return std::nullopt;
+    try {
+      return inflate(*packed);
+    } catch (const Error& e) {
+      log::debug(e.what());
+      return std::nullopt;
+    }
+  }
+
+  void keep_objects(const LibraryId& library, std::span<const FsObject> some) {
+    std::deque<Bytes> packed;  // of those that did not come so
+    std::vector<ObjectCache::Object> all;
+    for (const auto& object : some) {
+      if (object.packed.empty()) packed.push_back(deflate(object.json));
+      all.push_back({object.id, object.packed.empty() ? packed.back() : object.packed});
+    }
+    objects.put(library, all);
+  }
+
   Json fetch_object(const ContentId& key) {
     patience::about_to_wait();
     return object_flights.run(key, [&] {
-      if (auto here = objects.get(key.library, key.id)) {  // landed since the caller looked
+      if (auto here = kept_object(key)) {  // landed since the caller looked
         return std::make_shared<const Bytes>(*std::move(here));
       }
       auto got = referred([&] { return remote.objects(key.library, std::span(&key.id, 1)); });
       if (got.size() != 1 || got.front().id != key.id) {
         throw Error(Errc::corrupt, key.id.hex() + ": the server sent another object");
       }
-      objects.put(key.library, key.id, got.front().json);
+      keep_objects(key.library, got);
       return std::make_shared<const Bytes>(std::move(got.front().json));
     });
   }
@@ -183,7 +221,7 @@ std::shared_ptr<const Directory> Depot::known_directory(const LibraryId& library
   if (auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).directory) {
     return known;
   }
-  const auto json = impl_->objects.get(library, id);
+  const auto json = impl_->kept_object(key);
   return json ? impl_->admit_directory(key, *json) : nullptr;
 }
 
@@ -191,8 +229,14 @@ std::shared_ptr<const File> Depot::known_file(const LibraryId& library, const Ob
   if (id.is_empty()) return std::make_shared<const File>();
   const ContentId key{library, id};
   if (auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).file) return known;
-  const auto json = impl_->objects.get(library, id);
+  const auto json = impl_->kept_object(key);
   return json ? impl_->admit_file(key, *json) : nullptr;
+}
+
+bool Depot::has_object(const LibraryId& library, const ObjectId& id) {
+  const ContentId key{library, id};
+  return id.is_empty() || impl_->parsed.with([&](auto& lru) { return lru.contains(key); }) ||
+         impl_->objects.contains(library, id);
 }
 
 std::shared_ptr<const Directory> Depot::directory(const LibraryId& library, const ObjectId& id) {
@@ -220,7 +264,7 @@ void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> id
     const ContentId key{library, id};
     const auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); });
     if (known.directory || known.file) continue;
-    if (const auto json = impl_->objects.get(library, id))
+    if (const auto json = impl_->kept_object(key))
       impl_->admit_any(key, *json);
     else
       unknown.push_back(id);
@@ -238,10 +282,10 @@ void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> id
     }
     if (wanted.empty()) continue;
     auto got = referred([&] { return impl_->remote.objects(library, wanted); });
+    impl_->keep_objects(library, got);
     for (auto& object : got) {
       const auto ticket = tickets.find(object.id);
       if (ticket == tickets.end()) continue;
-      impl_->objects.put(library, object.id, object.json);
       const auto json = std::make_shared<const Bytes>(std::move(object.json));
       impl_->admit_any({library, object.id}, *json);
       ticket->second.land(json);
@@ -249,9 +293,13 @@ void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> id
   }
 }
 
+void Depot::keep_objects(const LibraryId& library, std::span<const FsObject> objects) {
+  impl_->keep_objects(library, objects);
+}
+
 void Depot::remember(const LibraryId& library, const FsObject& object) {
   if (object.id.is_empty()) return;
-  impl_->objects.put(library, object.id, object.json);
+  impl_->keep_objects(library, {&object, 1});
   impl_->admit_any({library, object.id}, object.json);
 }
 
@@ -289,6 +337,11 @@ void Depot::fetch_block_soon(const LibraryId& library, const ObjectId& id, Block
 std::uint64_t Depot::evict_blocks(const LibraryId& library, std::span<const ObjectId> ids) {
   for (const auto& id : ids) impl_->held.with([&](auto& lru) { return lru.drop({library, id}); });
   return blocks_.evict(library, ids);
+}
+
+void Depot::fetch_block_now(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind,
+                            const std::stop_token& stop) {
+  impl_->fetch_ahead({{library, id}, kind}, stop);
 }
 
 Depot::SharedLayout Depot::layout(const LibraryId& library, const ObjectId& file,

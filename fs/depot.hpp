@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <span>
+#include <stop_token>
 
 #include "base/guarded.hpp"
 #include "cache/block_cache.hpp"
@@ -22,8 +23,8 @@ namespace nacre {
 class Depot {
  public:
   struct Options {
-    std::size_t parsed_entries = 200'000;                   // dirents and block ids kept parsed
-    std::uint64_t block_memory = std::uint64_t{64} << 20U;  // fetched blocks held in memory
+    std::uint64_t parsed_memory = std::uint64_t{24} << 20U;  // directories and files kept parsed
+    std::uint64_t block_memory = std::uint64_t{64} << 20U;   // fetched blocks held in memory
     unsigned fetchers = 8;                       // block fetches in the background at once
     std::chrono::milliseconds patience{30'000};  // of those, with a server that says nothing
   };
@@ -41,8 +42,14 @@ class Depot {
   std::shared_ptr<const Directory> known_directory(const LibraryId& library, const ObjectId& id);
   std::shared_ptr<const File> known_file(const LibraryId& library, const ObjectId& id);
 
+  // Whether they would have it; an object that is damaged in the cache counts.
+  bool has_object(const LibraryId& library, const ObjectId& id);
+
   // Fetches in packs what is not known yet, so that the calls above find it.
   void fetch_objects(const LibraryId& library, std::span<const ObjectId> ids);
+
+  // Objects that came from the remote, to the cache only.
+  void keep_objects(const LibraryId& library, std::span<const FsObject> objects);
 
   // Objects and blocks that this machine made and the remote has taken.
   void remember(const LibraryId& library, const FsObject& object);
@@ -59,6 +66,9 @@ class Depot {
   void spend_block(const LibraryId& library, const ObjectId& id);
   // block() in the background, for read-ahead; failures are left to the reader.
   void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);
+  // The same by this thread, until `stop` is requested.
+  void fetch_block_now(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind,
+                       const std::stop_token& stop);
 
   // Drops these from memory, and from the cache what is not pinned; bytes that frees there.
   std::uint64_t evict_blocks(const LibraryId& library, std::span<const ObjectId> ids);

@@ -45,6 +45,15 @@ struct ListedEntry {
 };
 using Listing = std::vector<ListedEntry>;  // without . and ..
 
+// What a program will want of a directory that it opens, as far as can be told.
+enum class ListingFor { names, attributes };
+
+struct OpenedDirectory {
+  std::shared_ptr<const Listing> entries;
+  bool cacheable = false;   // the kernel may keep what it reads
+  bool keep_cache = false;  // what it has kept is still true, and as much as is wanted
+};
+
 class OpenFile;  // one open(2); shared with the requests that use it
 using Handle = std::shared_ptr<OpenFile>;
 
@@ -79,6 +88,8 @@ class Filesystem {
   virtual void forget(Ino ino, std::uint64_t lookups) noexcept = 0;
   virtual Attr getattr(Ino ino) = 0;                         // counts nothing
   virtual Attr setattr(Ino ino, const SetAttr& change) = 0;  // counts nothing
+  virtual OpenedDirectory open_directory(Ino directory, ListingFor purpose) = 0;
+  virtual void close_directory(Ino directory) noexcept = 0;
   virtual std::shared_ptr<const Listing> list(Ino directory) = 0;
 
   virtual Opened open(Ino ino, int flags) = 0;  // O_TRUNC honoured; counts nothing

@@ -2,11 +2,13 @@
 //
 // Open directories: a listing as it was when it was opened or rewound, so that
 // offsets mean the same from page to page.  Offset n is the position after n
-// entries; . and .. are the first two.
+// entries; . and .. are the first two.  The kernel keeps listings of directories that are as
+// published, and is asked to drop them when they are not any more (Tree::open_folder).
 #include <fuse_lowlevel.h>
 
+#include <algorithm>
+#include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -20,7 +22,12 @@ using Entries = std::shared_ptr<const Listing>;
 
 class OpenDirectory {
  public:
-  explicit OpenDirectory(Entries entries) : state_(State{std::move(entries), false}) {}
+  // Where the kernel may have a listing, we do not hear of the pages that it takes from there: then
+  // every first page counts as one that comes after rewinding.
+  OpenDirectory(const OpenedDirectory& opened, ListingFor purpose)
+      : purpose_(purpose), state_(State{opened.entries, opened.cacheable}) {}
+
+  [[nodiscard]] ListingFor purpose() const noexcept { return purpose_; }
 
   // What a page that begins at `offset` is taken from.
   Entries entries_at(off_t offset, Ino ino, Filesystem& fs) {
@@ -38,6 +45,7 @@ class OpenDirectory {
     Entries entries;
     bool begun;  // a page has been read
   };
+  const ListingFor purpose_;
   Guarded<State> state_;
 };
 using DirectoryHandle = std::shared_ptr<OpenDirectory>;
@@ -46,23 +54,44 @@ DirectoryHandle& directory_of(const fuse_file_info* fi) noexcept {
   return *reinterpret_cast<DirectoryHandle*>(fi->fh);
 }
 
-void opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) noexcept {
-  answer(
-      req,
-      [ino](Filesystem& fs) {
-        return std::make_unique<DirectoryHandle>(std::make_shared<OpenDirectory>(fs.list(ino)));
-      },
-      [fi = *fi](fuse_req_t to, std::unique_ptr<DirectoryHandle>& box) noexcept {
-        auto info = fi;
-        info.fh = reinterpret_cast<std::uint64_t>(box.get());
-        const int rc = fuse_reply_open(to, &info);
-        if (rc == 0) (void)box.release();  // releasedir() will have it
-        return rc;
-      });
+ListingFor purpose_of(fuse_req_t req) noexcept {
+  return side_of(req).askers.asks(fuse_req_ctx(req)->pid) ? ListingFor::attributes
+                                                          : ListingFor::names;
 }
 
-void releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) noexcept {
+void opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) noexcept {
+  struct Opening {
+    std::unique_ptr<DirectoryHandle> box;  // what fh will point to
+    OpenedDirectory opened;
+  };
+  answer(
+      req,
+      [ino, purpose = purpose_of(req)](Filesystem& fs) {
+        auto box = std::make_unique<DirectoryHandle>();
+        auto opened = fs.open_directory(ino, purpose);
+        try {
+          *box = std::make_shared<OpenDirectory>(opened, purpose);
+        } catch (...) {
+          fs.close_directory(ino);
+          throw;
+        }
+        return Opening{std::move(box), std::move(opened)};
+      },
+      [fi = *fi](fuse_req_t to, Opening& opening) noexcept {
+        auto info = fi;
+        info.fh = reinterpret_cast<std::uint64_t>(opening.box.get());
+        info.cache_readdir = opening.opened.cacheable;
+        info.keep_cache = opening.opened.keep_cache;
+        const int rc = fuse_reply_open(to, &info);
+        if (rc == 0) (void)opening.box.release();  // releasedir() will have it
+        return rc;
+      },
+      [ino](Filesystem& fs, Opening&) noexcept { fs.close_directory(ino); });
+}
+
+void releasedir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) noexcept {
   const std::unique_ptr<DirectoryHandle> box(&directory_of(fi));
+  side_of(req).fs.close_directory(ino);
   fuse_reply_err(req, 0);
 }
 
@@ -90,28 +119,27 @@ struct stat shown(const Position& position) noexcept {
 }
 
 struct Page {
-  std::string bytes;
-  std::vector<Ino> counted;  // by lookup(), to be given back if the page gets lost
+  std::unique_ptr<char[]> bytes = {};
+  std::size_t used = 0;
+  std::vector<Ino> counted = {};  // by lookup(), to be given back if the page gets lost
 };
 
 // Lays entries into a page while they fit; `add(to, room, position, next)` answers
 // how many bytes it takes, having taken them if that is at most `room`.
 template <class Add>
-std::string lay_out(const Listing& entries, off_t offset, std::size_t size, Add add) {
-  std::string bytes(size, '\0');
-  std::size_t used = 0;
+void lay_out(Page& page, const Listing& entries, off_t offset, std::size_t size, Add add) {
+  page.bytes = std::make_unique_for_overwrite<char[]>(size);
   for (auto n = static_cast<std::size_t>(offset); n < entries.size() + 2; ++n) {
+    const auto room = size - page.used;
     const auto need =
-        add(bytes.data() + used, size - used, at(entries, n), static_cast<off_t>(n + 1));
-    if (need > size - used) break;
-    used += need;
+        add(page.bytes.get() + page.used, room, at(entries, n), static_cast<off_t>(n + 1));
+    if (need > room) break;
+    page.used += need;
   }
-  bytes.resize(used);
-  return bytes;
 }
 
 constexpr auto reply_page = [](fuse_req_t req, Page& page) noexcept {
-  return fuse_reply_buf(req, page.bytes.data(), page.bytes.size());
+  return fuse_reply_buf(req, page.bytes.get(), page.used);
 };
 
 constexpr auto forget_page = [](Filesystem& fs, Page& page) noexcept {
@@ -128,7 +156,9 @@ void readdir(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
           const auto st = shown(position);
           return fuse_add_direntry(req, to, room, position.name, &st, next);
         };
-        return Page{lay_out(*entries, offset, size, add), {}};
+        Page page;
+        lay_out(page, *entries, offset, size, add);
+        return page;
       },
       reply_page);
 }
@@ -145,22 +175,25 @@ std::optional<Attr> looked_up(Filesystem& fs, Ino parent, const char* name) {
   }
 }
 
-// Each entry with what lookup would say, counted.  One that cannot be looked up
-// without waiting is given plain, and the kernel asks when it needs more.
+// Each entry with what lookup would say, counted; files only for who asks for them.  One that
+// cannot be looked up without waiting is given plain, and the kernel asks when it needs more.
 void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
                  fuse_file_info* fi) noexcept {
   answer(
       req,
-      [req, ino, size, offset, directory = directory_of(fi)](Filesystem& fs) {
+      [req, ino, size, offset, purpose = purpose_of(req),
+       directory = directory_of(fi)](Filesystem& fs) {
         const auto entries = directory->entries_at(offset, ino, fs);
+        const bool files =
+            directory->purpose() == ListingFor::attributes || purpose == ListingFor::attributes;
         Page page;
+        page.counted.reserve(std::min(entries->size(), size / sizeof(struct stat) + 1));
         const auto add = [&](char* to, std::size_t room, const Position& position, off_t next) {
           const auto need = fuse_add_direntry_plus(req, nullptr, 0, position.name, nullptr, next);
           if (need > room) return need;
           fuse_entry_param entry = {};
           entry.attr = shown(position);
-          if (position.st != nullptr) {
-            page.counted.reserve(page.counted.size() + 1);
+          if (position.st != nullptr && (files || S_ISDIR(position.st->st_mode))) {
             if (const auto attr = looked_up(fs, ino, position.name)) {
               page.counted.push_back(attr->ino);
               entry.ino = attr->ino;
@@ -171,7 +204,7 @@ void readdirplus(fuse_req_t req, fuse_ino_t ino, std::size_t size, off_t offset,
           return fuse_add_direntry_plus(req, to, room, position.name, &entry, next);
         };
         try {
-          page.bytes = lay_out(*entries, offset, size, add);
+          lay_out(page, *entries, offset, size, add);
         } catch (...) {
           forget_page(fs, page);
           throw;

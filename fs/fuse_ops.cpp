@@ -29,10 +29,15 @@ int reply_entry(fuse_req_t req, Attr& attr) noexcept {
 
 constexpr auto forget_again = [](Filesystem& fs, Attr& attr) noexcept { fs.forget(attr.ino, 1); };
 
+int reply_lookup(fuse_req_t req, Attr& attr) noexcept {
+  if (S_ISREG(attr.st.st_mode)) side_of(req).askers.asked(fuse_req_ctx(req)->pid);
+  return reply_entry(req, attr);
+}
+
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) noexcept {
   answer(
       req, [parent, name = std::string(name)](Filesystem& fs) { return fs.lookup(parent, name); },
-      reply_entry, forget_again);
+      reply_lookup, forget_again);
 }
 
 void forget(fuse_req_t req, fuse_ino_t ino, std::uint64_t lookups) noexcept {
@@ -313,11 +318,12 @@ int reply_bytes(fuse_req_t req, std::string_view bytes, std::size_t size) noexce
 
 void getxattr(fuse_req_t req, fuse_ino_t ino, const char* name, std::size_t size) noexcept {
   const std::string_view asked = name;
-  if (asked.starts_with("system.")) {
+  // That there are none of a kind at all: ls(1) does not ask again then for every file.
+  if (asked.starts_with("system.") || asked.starts_with("security.")) {
     fuse_reply_err(req, EOPNOTSUPP);
     return;
   }
-  if (!asked.starts_with("user.nacre.")) {  // the kernel asks for security.* all the time
+  if (!asked.starts_with("user.nacre.")) {
     fuse_reply_err(req, ENODATA);
     return;
   }
@@ -340,14 +346,16 @@ void listxattr(fuse_req_t req, fuse_ino_t ino, std::size_t size) noexcept {
 }
 
 void init(void* userdata, fuse_conn_info* conn) noexcept {
-  const auto wanted = static_cast<unsigned>(FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-                                            FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
-                                            FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV);
+  const auto wanted =
+      static_cast<unsigned>(FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_READ |
+                            FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV);
   // Bytes are needed in memory anyway, and we say ourselves which pages are stale.
-  // With ASYNC_DIO no signal would end a direct read.
-  const auto unwanted = static_cast<unsigned>(
-      FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
-      FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_ASYNC_DIO);
+  // With ASYNC_DIO no signal would end a direct read.  Which listings tell of files is our guess,
+  // not the kernel's (Askers).
+  const auto unwanted = static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_WRITEBACK_CACHE |
+                                              FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+                                              FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_POSIX_LOCKS |
+                                              FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_ASYNC_DIO);
   conn->want = (conn->want | (wanted & conn->capable)) & ~unwanted;
   conn->max_write = 1U << 20U;
   conn->max_readahead = 8U << 20U;  // the kernel takes what it allows

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <fuse_lowlevel.h>
+#include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -29,12 +31,30 @@
 
 namespace nacre {
 
+// Programs that ask for files which they could have listed: their listings had better say
+// all of the files.  Others, which only want names, need no nodes.  Threads, by their number;
+// where two share a place the later one has it.
+class Askers {
+ public:
+  void asked(pid_t who) noexcept { place(who).store(who, std::memory_order_relaxed); }
+  [[nodiscard]] bool asks(pid_t who) noexcept {
+    return place(who).load(std::memory_order_relaxed) == who;
+  }
+
+ private:
+  std::atomic<pid_t>& place(pid_t who) noexcept {
+    return places_[static_cast<std::size_t>(who) % places_.size()];
+  }
+  std::array<std::atomic<pid_t>, 256> places_ = {};
+};
+
 // What a session knows of us: its userdata.
 struct FuseSide {
   Filesystem& fs;
   Pool& pool;
   std::function<void()> ready;         // once, when the kernel and we have agreed
   std::chrono::milliseconds patience;  // for how long a request may hear nothing of the server
+  Askers askers = {};
 };
 
 inline FuseSide& side_of(fuse_req_t req) noexcept {

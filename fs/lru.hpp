@@ -34,6 +34,8 @@ class Lru {
     return found->second->value;
   }
 
+  [[nodiscard]] bool contains(const Key& key) const { return index_.contains(key); }
+
   // Returns what had to go, so that it is destroyed when no lock is held.
   std::list<Value> put(const Key& key, Value value, std::uint64_t cost) {
     auto gone = drop(key);

@@ -78,6 +78,24 @@ Attr MountedFilesystem::setattr(Ino ino, const SetAttr& change) {
   });
 }
 
+OpenedDirectory MountedFilesystem::open_directory(Ino directory, ListingFor purpose) {
+  std::optional<Ahead::Way> way;
+  auto opened = with_tree([&](Tree& tree) {
+    auto& folder = tree.node(directory);
+    auto result = tree.open_folder(folder, purpose);
+    if (!folder.id.is_empty()) way = tree.way_to(folder);
+    return result;
+  });
+  if (way) ahead_.listed(*std::move(way));
+  return opened;
+}
+
+void MountedFilesystem::close_directory(Ino directory) noexcept {
+  const std::lock_guard lock(mutex_);
+  tree_.closed(tree_.node(directory), false);  // which is there as long as it is open
+  tree_.stage();
+}
+
 std::shared_ptr<const Listing> MountedFilesystem::list(Ino directory) {
   return with_tree(
       [&](Tree& tree) { return std::make_shared<const Listing>(tree.list(tree.node(directory))); });
@@ -86,6 +104,8 @@ std::shared_ptr<const Listing> MountedFilesystem::list(Ino directory) {
 Opened MountedFilesystem::open(Ino ino, int flags) {
   auto file = std::make_shared<OpenFile>();
   file->writer = writes(flags);
+  std::optional<Ahead::Way> way;
+  ObjectId id;
   auto opened = with_tree([&](Tree& tree) {
     auto& node = tree.node(ino);
     if (node.is_directory()) throw Error(Errc::is_directory, "open: a directory");
@@ -97,8 +117,13 @@ Opened MountedFilesystem::open(Ino ino, int flags) {
     file->node = &node;
     file->content = tree.content(node);
     tree.opened(node, file->writer);
+    if (!file->writer && !file->content->dirty() && !node.id.is_empty()) {
+      way = tree.way_to(node);
+      id = node.id;
+    }
     return Opened{{ino, tree.stat_of(node)}, file, true};
   });
+  if (way) ahead_.reading(*std::move(way), id);
   if (file->writer && (flags & O_TRUNC) != 0 && file->content->size() != 0) {
     truncate(*file, 0);
     opened.attr = getattr(ino);

@@ -43,6 +43,8 @@ class MountedFilesystem final : public Filesystem {
   void forget(Ino ino, std::uint64_t lookups) noexcept override;
   Attr getattr(Ino ino) override;
   Attr setattr(Ino ino, const SetAttr& change) override;
+  OpenedDirectory open_directory(Ino directory, ListingFor purpose) override;
+  void close_directory(Ino directory) noexcept override;
   std::shared_ptr<const Listing> list(Ino directory) override;
 
   Opened open(Ino ino, int flags) override;
@@ -158,6 +160,7 @@ class MountedFilesystem final : public Filesystem {
   BlockCache blocks_;
   Depot depot_;
   Pinner pinner_;
+  Ahead ahead_;
   ContentStore store_;
 
   std::mutex mutex_;  // the tree's; held over no I/O

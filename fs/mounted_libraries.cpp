@@ -45,6 +45,7 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                .block_limit = plan_.cache_limit,
                .object_limit = plan_.cache_limit / object_cache_share,
                .patience = patience()}),
+      ahead_(depot_, Ahead::Options{}),
       store_{depot_, state_, plan_.write_buffer},
       tree_(depot_, state_, store_, remote_->user(), plan_.read_only || !remote_->writable(),
             plan_.shown),

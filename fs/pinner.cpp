@@ -328,8 +328,7 @@ void Pinner::fetch_objects(const Work& work) {
     if (!objects_.get(library, id)) missing.push_back(id);
   for (std::size_t at = 0; at < missing.size(); at += pack) {
     const auto some = std::span(missing).subspan(at, std::min(pack, missing.size() - at));
-    for (const auto& object : depot_.remote().objects(library, some))
-      objects_.put(library, object.id, object.json);
+    depot_.keep_objects(library, depot_.remote().objects(library, some));
   }
 }
 

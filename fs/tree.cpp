@@ -236,6 +236,18 @@ Listing Tree::list(Node& folder) {
   return listing;
 }
 
+std::optional<Ahead::Way> Tree::way_to(const Node& node) const {
+  if (!node.library) return std::nullopt;
+  Ahead::Way way{node.library->id, node.library->keys->encrypted(), {}};
+  if (node.is_directory()) way.steps.push_back({node.id, {}});
+  for (const auto* below = &node; !below->is_top(); below = below->parent) {
+    if (!below->parent) return std::nullopt;
+    way.steps.push_back({below->parent->id, below->name});
+  }
+  std::ranges::reverse(way.steps);
+  return way;
+}
+
 const std::shared_ptr<FileContent>& Tree::content(Node& file) {
   if (!file.content)
     file.content = std::make_shared<FileContent>(store_, file.library->id, file.library->keys,
@@ -254,6 +266,26 @@ void Tree::forget(Ino ino, std::uint64_t lookups) noexcept {
   auto& node = *found->second;
   node.lookups -= std::min(node.lookups, lookups);
   release_if_unused(node);
+}
+
+// What the kernel keeps of a listing stands for one published directory without changes.
+// Another one begins only where no handle is left that might still be read into it.
+OpenedDirectory Tree::open_folder(Node& folder, ListingFor purpose) {
+  OpenedDirectory opened;
+  opened.entries = std::make_shared<const Listing>(list(folder));
+  auto& own = *folder.folder;
+  const bool as_published = folder.library && own.changes.empty() && !folder.id.is_empty();
+  if (as_published) {
+    const bool enough = own.kept_for == ListingFor::attributes || purpose == ListingFor::names;
+    opened.keep_cache = own.kept == folder.id && enough;
+    opened.cacheable = opened.keep_cache || folder.opens == 0;
+    if (!opened.keep_cache && opened.cacheable) {
+      own.kept = folder.id;
+      own.kept_for = purpose;
+    }
+  }
+  this->opened(folder, false);
+  return opened;
 }
 
 void Tree::opened(Node& file, bool writer) {

@@ -23,6 +23,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "fs/ahead.hpp"
 #include "fs/file_content.hpp"
 #include "fs/filesystem.hpp"
 #include "fs/key_holder.hpp"
@@ -54,6 +55,10 @@ struct Change {
 struct Folder {
   std::map<std::string, Node*, std::less<>> children;  // those in memory
   std::map<std::string, Change, std::less<>> changes;
+  // The published directory that the kernel may have kept a listing of, and whether it was told of
+  // its files too.
+  ObjectId kept;
+  ListingFor kept_for = ListingFor::names;
 };
 
 // One mounted library.
@@ -130,6 +135,8 @@ class Tree {
   Node* child(Node& folder, std::string_view name);  // nullptr: no such name
   bool empty(Node& folder);
   Listing list(Node& folder);
+  // From its library's top, as published; nothing for what is above the libraries.
+  [[nodiscard]] std::optional<Ahead::Way> way_to(const Node& node) const;
   [[nodiscard]] struct stat stat_of(const Node& node) const;
   std::shared_ptr<const Directory> published(const Node& folder) const;  // its directory
   const std::shared_ptr<FileContent>& content(Node& file);               // made on demand
@@ -137,6 +144,7 @@ class Tree {
   // Lookups and handles.
   Attr counted(Node& node);
   void forget(Ino ino, std::uint64_t lookups) noexcept;
+  OpenedDirectory open_folder(Node& folder, ListingFor purpose);  // closed() gives it back
   void opened(Node& file, bool writer);
   void closed(Node& file, bool writer) noexcept;
 

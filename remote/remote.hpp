@@ -46,10 +46,11 @@ struct NewLibrary {
   Encryption encryption;
 };
 
-// An fs object: its inflated JSON text.
+// An fs object: its inflated JSON text, and the zlib stream that it came as, where it did.
 struct FsObject {
   ObjectId id;
   Bytes json;
+  Bytes packed = {};
 };
 
 struct Quota {

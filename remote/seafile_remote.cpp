@@ -243,7 +243,8 @@ std::vector<FsObject> SeafileRemote::some_objects(const LibraryId& library,
                                        ": its content does not match its id; the server or "
                                        "something on the way changed it");
       }
-      found.push_back({packed.id, std::move(json)});
+      found.push_back(
+          {packed.id, std::move(json), Bytes(packed.stored.begin(), packed.stored.end())});
     }
     if (open.size() == wanted.size()) {
       throw Error(Errc::corrupt,

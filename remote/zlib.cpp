@@ -39,7 +39,7 @@ Bytes inflate(ByteView bytes, std::size_t limit) {
 
   // Grows with what really comes out, so that a small stream that claims much costs little.
   // One byte over the limit is room to see that there is more.
-  Bytes out(std::min(limit + 1, std::max(first_guess, bytes.size() * 4)));
+  Bytes out(std::min(limit + 1, std::max(first_guess, bytes.size() * 6)));
   std::size_t filled = 0;
   for (;;) {
     const auto room = std::min(out.size() - filled, most_input);

@@ -118,6 +118,18 @@ def parse():
     return parser.parse_args()
 
 
+def write_report(options, bench, loads):
+    """What there is by now: a run that is cut short has measured something."""
+    report = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+              "kernel": platform.release(), "processors": os.cpu_count(), "load": loads,
+              "small": options.small, "runs": bench.runs,
+              "figures": [row.record() for row in bench.rows]}
+    os.makedirs(os.path.dirname(os.path.abspath(options.json)), exist_ok=True)
+    with open(options.json, "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+
+
 def main():
     options = parse()
     chosen = [name for name in FIGURES if fnmatch.fnmatch(name, options.only)]
@@ -143,23 +155,18 @@ def main():
     watchdog = threading.Timer(600 if options.small else 4 * 3600, give_up)
     watchdog.daemon = True
     watchdog.start()
+    fine = True
     try:
         bench = Bench(world, options)
-        fine = [bench.measure(name) for name in chosen]
+        for name in chosen:
+            fine &= bench.measure(name)
+            loads.append(os.getloadavg()[0])
+            write_report(options, bench, loads)
     finally:
         world.close()
         watchdog.cancel()
-    loads.append(os.getloadavg()[0])
     print(figures.table(bench.rows))
-    report = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "kernel": platform.release(), "processors": os.cpu_count(), "load": loads,
-              "small": options.small, "runs": bench.runs,
-              "figures": [row.record() for row in bench.rows]}
-    os.makedirs(os.path.dirname(os.path.abspath(options.json)), exist_ok=True)
-    with open(options.json, "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=2)
-        file.write("\n")
-    return 0 if all(fine) else 1
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

@@ -75,11 +75,13 @@ def folder_entry(name, object_id):
 
 
 def names_only(storage, folders, each):
-    """Folders in groups of 100; all files are one file, under names of their own."""
-    groups, content = {}, b"entry"
-    same = storage.file(content)
+    """Folders in groups of 100; the files have ids of their own, and no contents."""
+    groups = {}
     for n in range(folders):
-        entries = [file_entry(f"entry-{n:05}-{m:03}", same, len(content)) for m in range(each)]
+        entries = []
+        for m in range(each):
+            name = f"entry-{n:05}-{m:03}"
+            entries.append(file_entry(name, hashlib.sha1(name.encode()).hexdigest(), len(name)))
         groups.setdefault(n // 100, []).append(folder_entry(f"folder-{n:05}", storage.folder(entries)))
     storage.publish(storage.folder([folder_entry(f"group-{n:03}", storage.folder(entries))
                                     for n, entries in groups.items()]))

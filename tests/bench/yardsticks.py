@@ -166,11 +166,14 @@ class Curl:
             lines.append(f'upload-file = "{path}"' if put else 'output = "/dev/null"')
         return self.run(library, lines)
 
-    def packs(self, library, ids, each=1000):
+    def packs(self, library, objects, each):
         """The objects, so many in each request; the server's packs hold about 1 MiB.
 
-        Curl repeats one body per command, so the packs are dealt to four curls."""
+        Curl repeats one body per command, so the packs are dealt to four curls.  That all came
+        shows in the bytes: each object's own, and 44 of its head."""
         token, commands = self.repo_token(library), []
+        ids = [name for name, _ in objects]
+        whole = sum(44 + os.path.getsize(path) for _, path in objects)
         url = f"{self.world.url}/seafhttp/repo/{library}/pack-fs/"
         bodies = []
         for n, first in enumerate(range(0, len(ids), each)):
@@ -194,7 +197,10 @@ class Curl:
             raise AssertionError("curl: pack-fs failed")
         for path in bodies:
             os.unlink(path)
-        return seconds, sum(int(size) for out in sizes for size in out.split())
+        got = sum(int(size) for out in sizes for size in out.split())
+        if got != whole:
+            raise AssertionError(f"curl: {got} bytes of packs instead of {whole}")
+        return seconds
 
     def first_bytes(self, port, library, block, warm):
         """Seconds until 4 KiB of the block are here, on a connection that has fetched `warm`."""

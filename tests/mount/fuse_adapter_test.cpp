@@ -212,6 +212,7 @@ TEST_CASE_METHOD(Mounted, "what a library cannot hold is refused with an errno t
   CHECK(errno == EOPNOTSUPP);
   CHECK(attribute("user.other", m) == "errno " + std::to_string(ENODATA));
   CHECK(attribute("system.posix_acl_access", m) == "errno " + std::to_string(EOPNOTSUPP));
+  CHECK(attribute("security.selinux", m) == "errno " + std::to_string(EOPNOTSUPP));
   CHECK(files::exists(m / std::string(255, 'n')) == false);
   CHECK(open((m / std::string(256, 'n')).c_str(), O_CREAT | O_WRONLY, 0600) == -1);
   CHECK(errno == ENAMETOOLONG);
@@ -309,6 +310,18 @@ TEST_CASE_METHOD(Mounted, "the kernel gives back every lookup that it was told o
   for (int i = 0; i < 300; ++i) files::remove(m / ("f" + std::to_string(i)));
   CHECK(soon([&] { return attribute("user.nacre.nodes", m) == "0"; }));
   CHECK(attribute("user.nacre.handles", m) == "0");
+}
+
+TEST_CASE_METHOD(Mounted, "who wants names makes no nodes, who asks for files gets all at once",
+                 "[adapter]") {
+  const auto stocked = m / "stocked";
+  files::create_directory(stocked);
+  CHECK(names_in(stocked).size() == 20);
+  CHECK(attribute("user.nacre.nodes", m) == "1");  // the directory
+  CHECK(files::file_size(stocked / "f7") == 0);
+  CHECK(attribute("user.nacre.nodes", m) == "2");
+  CHECK(names_in(stocked).size() == 20);
+  CHECK(attribute("user.nacre.nodes", m) == "21");
 }
 
 TEST_CASE_METHOD(Mounted, "pages that changed elsewhere are read anew", "[adapter]") {

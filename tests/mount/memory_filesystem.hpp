@@ -4,6 +4,7 @@
 // contract's promises about counts, handles and Hurry.  Some names are special:
 //   slow*    lookups are quick, reads wait until a file "go" exists
 //   hidden   looking it up waits until a file "go" exists
+//   stocked  a directory that is made with twenty files, which the kernel does not know
 //   broken   reads fail with Error{unreachable}
 // The attributes user.nacre.nodes and user.nacre.handles of the root tell how many
 // nodes the kernel holds and how many files are open; user.nacre.poke on a file
@@ -28,6 +29,10 @@ class MemoryFilesystem final : public Filesystem {
   void forget(Ino ino, std::uint64_t lookups) noexcept override;
   Attr getattr(Ino ino) override;
   Attr setattr(Ino ino, const SetAttr& change) override;
+  OpenedDirectory open_directory(Ino directory, ListingFor) override {
+    return {list(directory), false, false};
+  }
+  void close_directory(Ino) noexcept override {}
   std::shared_ptr<const Listing> list(Ino directory) override;
   Opened open(Ino ino, int flags) override;
   Opened create(Ino parent, std::string_view name, mode_t mode, int flags) override;

@@ -2,6 +2,7 @@
 //
 // Db and ObjectCache; State and BlockCache have files of their own.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -137,6 +138,20 @@ TEST_CASE("objects stream through without end: the oldest go, the newest stay") 
     CHECK_FALSE(cache.get(some_library, numbered(1)));
     CHECK(std::filesystem::file_size(dir.path() / "data.mdb") <= limit * 5 / 4 + 64 * mib);
   }
+}
+
+TEST_CASE("objects that come together are kept together, but for one that is too big") {
+  const TempDir dir;
+  ObjectCache cache(dir.path(), device_key(), mib);
+  const auto big = noise(mib, 2);
+  const std::array<ObjectCache::Object, 3> some = {
+      {{numbered(1), as_bytes("one")}, {numbered(2), big}, {numbered(3), as_bytes("three")}}};
+  cache.put(some_library, some);
+  CHECK(text(cache.get(some_library, numbered(1))) == "one");
+  CHECK(text(cache.get(some_library, numbered(3))) == "three");
+  CHECK(cache.contains(some_library, numbered(3)));
+  CHECK_FALSE(cache.contains(some_library, numbered(2)));
+  CHECK_FALSE(cache.contains(other_library, numbered(3)));
 }
 
 TEST_CASE("an object too big for the limit is not kept, and pushes nothing out") {
