@@ -64,6 +64,7 @@ def main():
     tree.end_on_signals()
     try:
         tree.need_root_and_programs("debootstrap", "unshare", "setpriv", "lintian")
+        tree.need_namespaces()
         tree.need_filesystem("overlay")
         tree.need_filesystem("fuse")
         fresh = tree.base(folder, "minimal", [])

@@ -28,8 +28,8 @@ def cgroup2():
 class Machine:
     def __init__(self, lower, folder):
         self.lower = lower
-        self.changes = tempfile.mkdtemp(prefix="changes-", dir=folder)
         self.cgroup = os.path.join(cgroup2(), f"nacre-test-{os.getpid()}")
+        self.changes = tempfile.mkdtemp(prefix="changes-", dir=folder)
         self.first = None
         self.leader = None
 

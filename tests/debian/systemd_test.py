@@ -42,7 +42,8 @@ After=network-online.target
 Wants=network-online.target
 ConditionPathExists=!/etc/network-is-down
 [Service]
-ExecStart=nacre serve /srv/storage --listen 192.0.2.1:8443 --tls-cert {CA} --tls-key /etc/ssl/key.pem
+ExecStart=nacre serve /srv/storage --listen 192.0.2.1:8443 \\
+  --tls-cert {CA} --tls-key /etc/ssl/key.pem
 [Install]
 WantedBy=multi-user.target
 """
@@ -159,8 +160,8 @@ class Systemd(unittest.TestCase):
         machine.shell("echo later > Seafile/home/Work/later; "
                       "nacre sync --wait --timeout 60 Seafile/home", user="mussel", seconds=90)
         # The one that was never mounted before has failed, and nothing waited for it.
-        wait_until(lambda: machine.call("systemctl", "is-failed", "-q", "media.mount").returncode == 0,
-                   "the mount of a new account fails", 60)
+        failed = ("systemctl", "is-failed", "-q", "media.mount")
+        wait_until(lambda: machine.call(*failed).returncode == 0, "it fails", 60)
         machine.run("systemctl", "start", "media.mount", seconds=100)
         self.assertEqual(machine.run("cat", "/media/Work/later"), "later\n")
         machine.shell("umount /media; : > /etc/fstab; systemctl daemon-reload")
@@ -201,6 +202,7 @@ def main():
     machine = None
     try:
         tree.need_root_and_programs("debootstrap", "unshare", "nsenter", "setpriv")
+        tree.need_namespaces()
         tree.need_filesystem("overlay")
         tree.need_filesystem("fuse")
         tree.need_filesystem("autofs", "autofs4")

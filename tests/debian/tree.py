@@ -31,6 +31,14 @@ def need_root_and_programs(*programs):
             raise CannotHost(f"there is no {program}")
 
 
+def need_namespaces():
+    done = subprocess.run(["unshare", "--fork", "--pid", "--mount", "--uts", "--ipc", "--net",
+                           "--cgroup", "mount", "--make-rprivate", "/"],
+                          check=False, timeout=20, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CannotHost(f"no namespaces of its own: {done.stderr.strip()}")
+
+
 def need_filesystem(name, module=None):
     def known():
         with open("/proc/filesystems", encoding="utf-8") as file:
