@@ -28,6 +28,7 @@ usr/share/doc/nacre/examples/srv-seafile.mount
 usr/share/fish/vendor_completions.d/nacre.fish
 usr/share/man/man1/nacre-accounts.1.gz
 usr/share/man/man1/nacre-mount.1.gz
+usr/share/man/man1/nacre-path.1.gz
 usr/share/man/man1/nacre-serve.1.gz
 usr/share/man/man1/nacre.1.gz
 usr/share/man/man7/nacre-format.7.gz
