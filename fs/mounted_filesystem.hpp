@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/json.hpp"
 #include "cache/block_cache.hpp"
 #include "cache/object_cache.hpp"
-#include "base/json.hpp"
 #include "cache/state.hpp"
 #include "fs/depot.hpp"
 #include "fs/filesystem.hpp"
@@ -125,7 +125,10 @@ class MountedFilesystem final : public Filesystem {
   std::optional<ControlReply> path_control(const ControlRequest& request);
   std::string unlock_command(const Library& library) const;
   PathFacts facts_of(const std::string& path);
-  bool removed_here(const std::string& path, PathFacts& facts, std::vector<Library*>& libraries);
+  struct Look;
+  void look_at_node(Tree& tree, const Node& node, PathFacts& facts, Look& look);
+  void add_wait(const Library& library, const Look& look, PathFacts& facts);
+  bool removed_here(const std::string& path, PathFacts& facts, Look& look);
   struct Held {
     bool known = false;  // which blocks it has
     std::size_t blocks = 0, here = 0;

@@ -37,6 +37,12 @@ std::chrono::seconds seconds_until(Clock::time_point when) {
                   std::chrono::seconds(0));
 }
 
+// Nullopt: from before the mount began.
+std::optional<std::chrono::seconds> age_of(Clock::time_point since) {
+  if (since == Clock::time_point{}) return std::nullopt;
+  return std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since);
+}
+
 }  // namespace
 
 std::string MountedFilesystem::unlock_command(const Library& library) const {
@@ -63,45 +69,21 @@ std::optional<ControlReply> MountedFilesystem::path_control(const ControlRequest
   return std::nullopt;
 }
 
+// What the tree tells of a path, for the facts that are found out without it.
+struct MountedFilesystem::Look {
+  Subtree below;
+  std::vector<Library*> libraries;  // whose changes, or failures, matter
+  Clock::time_point last_change{}, open_until{};
+  bool open = false;  // for writing, with something to send
+};
+
 PathFacts MountedFilesystem::facts_of(const std::string& path) {
   PathFacts facts;
-  facts.path = path.empty() ? plan_.mountpoint.string() : path;
-  Subtree below;
-  std::vector<Library*> libraries;
-  bool open = false;
-  Clock::time_point open_until{}, last_change{};
+  Look look;
   const auto look_at = [&](Tree& tree, Node& node) {
-    libraries.clear();
-    below = {};
-    if (!node.library) {
-      facts.kind = PathFacts::Kind::mount;
-      libraries = tree.libraries();
-      std::erase_if(libraries, [](const Library* library) { return !library->changed(); });
-    } else {
-      libraries = {node.library};
-      facts.library = node.library->name;
-      facts.shared_read_only = !node.library->writable;
-      facts.kind = node.is_top()         ? PathFacts::Kind::library
-                   : node.is_directory() ? PathFacts::Kind::folder
-                                         : PathFacts::Kind::file;
-      if (node.library->keys->locked()) facts.unlock = unlock_command(*node.library);
-      if (const auto pin = pinner_.pin_of(node.library->id, path_in_library(node)))
-        facts.pin = pin->empty() ? node.library->name : *pin;
-    }
-    below = subtree_of(tree, node);
-    Clock::time_point since{};
-    if (node.is_top() || !node.library) {
-      for (const auto* library : libraries)
-        if (library->changed()) since = library->first_change;
-    } else if (is_changed(node) && node.parent) {
-      since = node.parent->folder->changes.at(node.name).since;
-    }
-    if (since != Clock::time_point{})
-      facts.since = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since);
-    if (node.library && !is_changed(node) && !node.id.is_empty()) facts.id = node.id.hex();
-    open = node.writers > 0 && node.content && node.content->dirty();
-    open_until = node.dirty_at + context_.open_limit;
-    for (const auto* library : libraries) last_change = std::max(last_change, library->last_change);
+    facts = {};
+    look = {};
+    look_at_node(tree, node, facts, look);
     return 0;
   };
   try {
@@ -110,48 +92,78 @@ PathFacts MountedFilesystem::facts_of(const std::string& path) {
     if (error.code() == Errc::locked) {  // its library tells what can be told
       const auto library = library_path(path).library;
       with_tree([&](Tree& tree) { return look_at(tree, *tree.library(library).top); });
-    } else if (error.code() != Errc::not_found || !removed_here(path, facts, libraries)) {
+    } else if (error.code() != Errc::not_found || !removed_here(path, facts, look)) {
       throw;
     }
   }
-  facts.pending = below.unsent;
-  if (facts.removed) facts.pending.names = 1;
-
-  for (const auto* library : libraries) {
-    const auto status = sync_of(library->id).status();
-    auto wait = PathFacts::Wait::soon;
-    auto next = status.retry_in;
-    if (library->keys->locked()) {
-      wait = PathFacts::Wait::locked;
-      facts.unlock = unlock_command(*library);
-    } else if (status.sending) {
-      wait = PathFacts::Wait::sending;
-    } else if (!status.error.empty()) {
-      wait = status.code == Errc::unreachable ? PathFacts::Wait::away : PathFacts::Wait::failed;
-      facts.error = status.error;
-    } else if (remote_->away()) {
-      wait = PathFacts::Wait::away;
-      const std::lock_guard lock(follow_mutex_);
-      facts.error = connection_error_;
-    } else if (open) {
-      wait = PathFacts::Wait::open;
-      next = seconds_until(open_until);
-    } else if (Clock::now() < last_change + context_.quiet) {
-      wait = PathFacts::Wait::quiet;
-      next = seconds_until(last_change + context_.quiet);
-    }
-    if (facts.pending.names == 0) continue;
-    if (facts.wait != PathFacts::Wait::none && facts.wait <= wait) continue;
-    facts.wait = wait;
-    facts.next = next;
-  }
-  if (facts.unlock.empty()) count_cached(below, facts);
+  facts.path = path.empty() ? plan_.mountpoint.string() : path;
+  for (auto* library : look.libraries) add_wait(*library, look, facts);
+  if (facts.unlock.empty()) count_cached(look.below, facts);
   return facts;
 }
 
+void MountedFilesystem::look_at_node(Tree& tree, const Node& node, PathFacts& facts, Look& look) {
+  const auto* library = node.library;
+  if (!library) {
+    facts.kind = PathFacts::Kind::mount;
+    look.libraries = tree.libraries();
+    std::erase_if(look.libraries, [](const Library* each) { return !each->changed(); });
+  } else {
+    facts.kind = node.is_top()         ? PathFacts::Kind::library
+                 : node.is_directory() ? PathFacts::Kind::folder
+                                       : PathFacts::Kind::file;
+    look.libraries = {node.library};
+    facts.library = library->name;
+    facts.shared_read_only = !library->writable;
+    if (library->keys->locked()) facts.unlock = unlock_command(*library);
+    if (const auto pin = pinner_.pin_of(library->id, path_in_library(node)))
+      facts.pin = pin->empty() ? library->name : *pin;
+    if (!is_changed(node) && !node.id.is_empty()) facts.id = node.id.hex();
+  }
+  look.below = subtree_of(tree, node);
+  facts.pending = look.below.unsent;
+  look.open = node.writers > 0 && node.content && node.content->dirty();
+  look.open_until = node.dirty_at + context_.open_limit;
+  for (const auto* each : look.libraries) {
+    look.last_change = std::max(look.last_change, each->last_change);
+    if ((node.is_top() || !library) && each->changed()) facts.since = age_of(each->first_change);
+  }
+  if (library && !node.is_top() && node.parent && is_changed(node))
+    facts.since = age_of(node.parent->folder->changes.at(node.name).since);
+}
+
+// What keeps a library's changes from being sent; the strongest of all libraries is told.
+void MountedFilesystem::add_wait(const Library& library, const Look& look, PathFacts& facts) {
+  using Wait = PathFacts::Wait;
+  const auto status = sync_of(library.id).status();
+  auto wait = Wait::soon;
+  auto next = status.retry_in;
+  if (library.keys->locked()) {
+    wait = Wait::locked;
+    facts.unlock = unlock_command(library);
+  } else if (status.sending) {
+    wait = Wait::sending;
+  } else if (!status.error.empty()) {
+    wait = status.code == Errc::unreachable ? Wait::away : Wait::failed;
+    facts.error = status.error;
+  } else if (remote_->away()) {
+    wait = Wait::away;
+    const std::lock_guard lock(follow_mutex_);
+    facts.error = connection_error_;
+  } else if (look.open) {
+    wait = Wait::open;
+    next = seconds_until(look.open_until);
+  } else if (Clock::now() < look.last_change + context_.quiet) {
+    wait = Wait::quiet;
+    next = seconds_until(look.last_change + context_.quiet);
+  }
+  if (facts.pending.names == 0 || (facts.wait != Wait::none && facts.wait <= wait)) return;
+  facts.wait = wait;
+  facts.next = next;
+}
+
 // A name that is gone here and that the server still has.
-bool MountedFilesystem::removed_here(const std::string& path, PathFacts& facts,
-                                     std::vector<Library*>& libraries) {
+bool MountedFilesystem::removed_here(const std::string& path, PathFacts& facts, Look& look) {
   const auto slash = path.rfind('/');
   const auto name = path.substr(slash == std::string::npos ? 0 : slash + 1);
   const auto folder = slash == std::string::npos ? std::string() : path.substr(0, slash);
@@ -161,10 +173,10 @@ bool MountedFilesystem::removed_here(const std::string& path, PathFacts& facts,
     if (change == node.folder->changes.end() || !change->second.removed) return false;
     facts.removed = true;
     facts.library = node.library->name;
-    if (change->second.since != Clock::time_point{})
-      facts.since =
-          std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - change->second.since);
-    libraries = {node.library};
+    facts.since = age_of(change->second.since);
+    facts.pending.names = 1;
+    look.libraries = {node.library};
+    look.last_change = node.library->last_change;
     return true;
   });
 }
