@@ -179,7 +179,7 @@ struct BlockCache::Store {
       } else {
         // Not sealed again; but damage must not reach a reader, who would decrypt it to something.
         const auto room = txn.reserve(extents, where, part.size() + SealKey::overhead);
-        std::ranges::copy(part, room.begin());
+        std::memcpy(room.data(), part.data(), part.size());
         key.prove(seal_place(name, i), part, room.last(SealKey::overhead));
       }
     }
@@ -270,7 +270,7 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
 bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
                       MutableByteView out) {
   return read(library, id, offset, out.size(), [&](ByteView part) {
-    std::ranges::copy(part, out.begin());
+    std::memcpy(out.data(), part.data(), part.size());
     out = out.subspan(part.size());
   });
 }
