@@ -18,10 +18,10 @@
 namespace nacre {
 namespace {
 
-// An extent fills four of LMDB's pages, less its header, sealed or tagged; and
+// An extent fills eight of LMDB's pages, less its header, sealed or tagged; and
 // it is whole cipher blocks.
 constexpr std::size_t page = 4096, page_header = 16;
-constexpr std::size_t extent_pages = 4;
+constexpr std::size_t extent_pages = 8;
 constexpr std::size_t extent_size =
     (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
 
