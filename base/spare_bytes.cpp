@@ -16,7 +16,7 @@ namespace nacre::spare_bytes {
 namespace {
 
 constexpr std::size_t least = std::size_t{256} << 10U;  // smaller ones malloc has at hand
-constexpr std::size_t most_kept = 4;
+constexpr std::size_t most_kept = 6;                    // as many blocks as are fetched at once
 constexpr std::size_t page = 4096;
 constexpr std::size_t huge_page = std::size_t{2} << 20U;
 
@@ -68,6 +68,11 @@ void give_back(Bytes bytes) noexcept {
     });
   } catch (const std::bad_alloc&) {  // then it goes
   }
+}
+
+void let_go() noexcept {
+  std::list<Bytes> all;
+  spare.with([&](auto& kept) { all.swap(kept); });
 }
 
 std::shared_ptr<const Bytes> shared(Bytes bytes) {

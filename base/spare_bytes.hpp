@@ -16,6 +16,7 @@ namespace nacre::spare_bytes {
 // Empty, with room for `size` bytes at least.
 Bytes take(std::size_t size);
 void give_back(Bytes bytes) noexcept;
+void let_go() noexcept;  // of all that is kept
 
 // The bytes, given back when nobody has them any more.
 std::shared_ptr<const Bytes> shared(Bytes bytes);

@@ -19,10 +19,10 @@
 namespace nacre {
 namespace {
 
-// An extent fills four of LMDB's pages, less its header, sealed or tagged; and
+// An extent fills eight of LMDB's pages, less its header, sealed or tagged; and
 // it is whole cipher blocks.
 constexpr std::size_t page = 4096, page_header = 16;
-constexpr std::size_t extent_pages = 4;
+constexpr std::size_t extent_pages = 8;
 constexpr std::size_t extent_size =
     (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
 
@@ -222,7 +222,7 @@ struct BlockCache::Store {
       } else {
         // Not sealed again; but damage must not reach a reader, who would decrypt it to something.
         const auto room = txn.reserve(extents, where, part.size() + SealKey::overhead);
-        std::ranges::copy(part, room.begin());
+        std::memcpy(room.data(), part.data(), part.size());
         key.prove(seal_place(name, i), part, room.last(SealKey::overhead));
       }
     }
@@ -316,7 +316,7 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
 bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_t offset,
                       MutableByteView out) {
   return read(library, id, offset, out.size(), [&](ByteView part) {
-    std::ranges::copy(part, out.begin());
+    std::memcpy(out.data(), part.data(), part.size());
     out = out.subspan(part.size());
   });
 }

@@ -4,11 +4,14 @@
 #include <chrono>
 #include <utility>
 
+#include "base/spare_bytes.hpp"
+
 namespace nacre {
 namespace {
 
 constexpr std::uint64_t keeper_bytes = std::uint64_t{32} << 20U;
 constexpr std::chrono::milliseconds moment(500);
+constexpr std::chrono::seconds idle(5);
 constexpr std::size_t most_jobs = 256;
 
 }  // namespace
@@ -67,7 +70,14 @@ void Fetchers::ask(const Job& job) {
 
 void Fetchers::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (ready_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
+  const auto any = [this] { return !jobs_.empty(); };
+  for (;;) {
+    if (!ready_.wait_for(lock, stop, idle, any)) {
+      lock.unlock();
+      spare_bytes::let_go();  // of what was fetched into
+      lock.lock();
+      if (!ready_.wait(lock, stop, any)) return;
+    }
     if (stop.stop_requested()) return;
     const Job job = jobs_.front();
     jobs_.pop_front();

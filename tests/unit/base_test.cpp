@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <malloc.h>
+
 #include <catch2/catch.hpp>
 #include <utility>
 
@@ -33,6 +35,14 @@ TEST_CASE("shared bytes come back when the last one drops them") {
   CHECK(second->size() == 7 * mib);
   second.reset();
   CHECK(spare_bytes::take(8 * mib).data() == where);
+}
+
+TEST_CASE("nothing is kept that was let go of") {
+  spare_bytes::give_back(spare_bytes::take(64 * mib));
+  spare_bytes::let_go();
+  const auto before = ::mallinfo2().hblkhd;
+  const auto bytes = spare_bytes::take(64 * mib);
+  CHECK(::mallinfo2().hblkhd >= before + 64 * mib);  // mapped anew
 }
 
 TEST_CASE("a much larger buffer is not spent on little") {

@@ -19,7 +19,7 @@ namespace {
 using Kind = BlockCache::Kind;
 
 constexpr std::size_t mib = std::size_t{1} << 20U;
-constexpr std::size_t extent = 16320;  // what one holds: four pages of LMDB, less the overheads
+constexpr std::size_t extent = 32704;  // what one holds: eight pages of LMDB, less the overheads
 
 bool holds(BlockCache& cache, const LibraryId& library, const ObjectId& id, ByteView expected) {
   if (cache.size(library, id) != expected.size()) return false;
