@@ -17,8 +17,8 @@ namespace {
 // with large ones, each costs page faults, and when it goes an interrupt of every processor.
 void keep_large_buffers() noexcept {
   ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as much as malloc lets it be
-  ::mallopt(M_TRIM_THRESHOLD, 8 << 20);   // what LMDB frees with each commit, it needs for the next
-  ::mallopt(M_ARENA_MAX, 1);              // or every thread keeps what it had
+  ::mallopt(M_TRIM_THRESHOLD, 2 << 20);
+  ::mallopt(M_ARENA_MAX, 1);  // or every thread keeps what it had
 }
 
 }  // namespace

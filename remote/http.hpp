@@ -34,7 +34,7 @@ struct HttpOptions {
   std::chrono::milliseconds connect_timeout{15'000};
   std::chrono::milliseconds stall_timeout{60'000};  // whole seconds, at least one
   std::chrono::milliseconds first_backoff{250};     // doubled with each retry
-  std::size_t connections = 16;  // small files come one a request
+  std::size_t connections = 16;                     // small files come one a request
 };
 
 enum class HttpMethod { get, post, put, remove };

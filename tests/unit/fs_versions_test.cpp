@@ -24,7 +24,8 @@ struct Versions : ContentFixture {
       const auto file = add_file(as_bytes(*text), {text->size()}, nullptr);
       Directory d;
       d.entries.push_back({"file", file, mode_file, 1, text->size(), "me@example.com"});
-      root.entries.push_back({"d", remote.add_object(library, write_directory(d)), mode_directory});
+      root.entries.push_back(
+          {"d", remote.add_object(library, write_directory(d)), mode_directory, 0, 0, {}});
     }
     const auto other = add_file(as_bytes(beside), {beside.size()}, nullptr);
     root.entries.push_back({"beside", other, mode_file, 1, beside.size(), "me@example.com"});
