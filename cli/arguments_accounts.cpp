@@ -20,7 +20,7 @@ void add_login(CLI::App& app, Commands& commands) {
   command->add_option("--otp", options->one_time_code, "One-time code of two-factor login")
       ->option_text("CODE");
   command->add_option("--ca-file", options->ca_file, "Trust only the CAs in file F (PEM)")
-      ->option_text("F");
+      ->option_text("FILE");
   command->add_option("--account", options->account, "Name of the account here; default: its host")
       ->option_text("ALIAS");
   command->add_flag("--insecure-http", options->insecure_http,

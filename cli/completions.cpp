@@ -42,7 +42,7 @@ Value value_of(const CLI::Option& option, const std::string& shown) {
     std::ranges::replace(words, ',', ' ');
     return {Kind::words, words};
   }
-  if (shown == "FILE") return {Kind::file, {}};
+  if (shown == "FILE" || shown == "PATH") return {Kind::file, {}};
   if (shown == "DIR" || shown == "MOUNTPOINT") return {Kind::folder, {}};
   if (shown == "ALIAS") return {Kind::account, {}};
   if (shown == "SOURCE" || shown == "PLACES") return {Kind::source, {}};

@@ -63,6 +63,7 @@ class Shell(unittest.TestCase):
         (["nacre", "mount", "home", "so"], ["some folder"], ["some.pem"]),
         (["nacre", "umount", "--timeout", "5", "so"], ["some folder"], ["some.pem"]),
         (["nacre", "libraries", "--account", ""], ["home", "work"], ["home.token"]),
+        (["nacre", "why", "some"], ["some.pem", "some folder"], []),
         (["nacre", "logout", "h"], ["home"], ["work"]),
         (["nacre", "completions", ""], ["bash", "zsh", "fish"], []),
     )

@@ -358,7 +358,9 @@ TEST_CASE("many requests at once share few connections") {
     ports.insert(request.remote_port);
     response.set_content("x", "text/plain");
   });
-  Http http(quick(server.start()));
+  auto options = quick(server.start());
+  options.connections = 8;
+  Http http(std::move(options));
   std::atomic<int> good = 0;
   {
     std::vector<std::jthread> threads;
