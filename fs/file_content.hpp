@@ -32,8 +32,8 @@ struct ContentStore {
   State& state;
   std::uint64_t buffer_limit;  // bytes in memory: of unsaved extents, and of what tells the others
   std::atomic<std::uint64_t> buffered = 0;
-  // A quarter is for requests under way and malloc's gaps.
-  [[nodiscard]] std::uint64_t budget() const noexcept { return buffer_limit - buffer_limit / 4; }
+  // Half is for requests under way and malloc's gaps.
+  [[nodiscard]] std::uint64_t budget() const noexcept { return buffer_limit / 2; }
   std::atomic<std::uint64_t> next_version = 1;  // each names the bytes of one file at one moment
 };
 

@@ -29,7 +29,7 @@ USER = "someone@example.com"
 _processes = []
 
 
-def run(limit_seconds=100):
+def run(limit_seconds=240):
     """The main function of a script of tests."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         print("skipped: no /dev/fuse")
