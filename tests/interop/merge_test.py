@@ -43,7 +43,7 @@ ACTIONS_OF_ALL = ["write", "write", "write", "equal", "edit", "delete", "mkdir",
 # *folder* under the conflict name, and its edit stays on its own disk.
 REPLACEMENTS = ["file to folder", "folder to file"]
 ACTIONS_OF_CLIENT = ["write", "equal", "edit", "save", "mkdir"]
-# Of a file whose mode was changed in its folder, the client does not carry out a removal by others.
+# Changes of modes that the client makes are not tried here; those of the mounts are.
 ACTIONS_THAT_CLIENT_CAN = [action for action in ACTIONS_OF_ALL if action != "flip mode"]
 
 
