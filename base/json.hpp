@@ -72,6 +72,7 @@ class JsonWriter {
     return raw(std::to_string(number));
   }
   JsonWriter& null() { return raw("null"); }
+  JsonWriter& text_or_null(std::string_view text) { return text.empty() ? null() : value(text); }
   JsonWriter& raw(std::string_view json) {  // a value that is JSON already
     separate();
     text_ += json;

@@ -202,8 +202,7 @@ struct BlockCache::Store {
     return free < wanted + std::uint64_t{disk.f_blocks} * disk.f_frsize / 100 * least_free_percent;
   }
 
-  void admit(const Bytes& name, ByteView stored, Kind kind, std::uint64_t target) {
-    auto txn = db.write();
+  void admit(WriteTxn& txn, const Bytes& name, ByteView stored, Kind kind) {
     if (txn.get(records, name)) return;
     flush_touches(txn);
     Record record;
@@ -211,7 +210,7 @@ struct BlockCache::Store {
     record.size = stored.size();
     record.turn = turn_of(turn++);
     record.kind = kind;
-    evict(txn, target - std::min(target, record.cost()));
+    evict(txn, limit - std::min(limit, record.cost()));
     for (std::size_t i = 0; i < record.extents(); ++i) {
       const auto part =
           stored.subspan(i * extent_size, std::min(extent_size, stored.size() - i * extent_size));
@@ -229,7 +228,6 @@ struct BlockCache::Store {
     txn.put(records, name, write_record(record));
     const bool stays = pins.contains(txn, name);
     if (!stays) txn.put(turns, record.turn, name);
-    std::move(txn).commit();
     used += record.cost();
     if (stays) pinned += record.cost();
   }
@@ -326,19 +324,15 @@ void BlockCache::put(const LibraryId& library, const ObjectId& id, ByteView stor
   auto& s = *store_;
   if (stored.empty() || stored.size() > s.limit / 2) return;
   const auto name = key_of(library, id);
-  const std::lock_guard lock(s.writing);
   if (s.disk_is_short(stored.size())) return;
-  const auto used_before = s.used.load(), pinned_before = s.pinned.load();
   try {
-    s.admit(name, stored, kind, s.limit);
+    s.change([&](WriteTxn& txn) { s.admit(txn, name, stored, kind); });
   } catch (const Error& error) {
     if (error.code() != Errc::full) throw;
-    s.used = used_before;
-    s.pinned = pinned_before;
     // Room that the next one finds: freed pages cannot be used at once.
-    auto txn = s.db.write();
-    s.evict(txn, s.used - std::min<std::uint64_t>(s.used, s.limit / 8 + 2 * stored.size()));
-    std::move(txn).commit();
+    s.change([&](WriteTxn& txn) {
+      s.evict(txn, s.used - std::min<std::uint64_t>(s.used, s.limit / 8 + 2 * stored.size()));
+    });
   }
 } catch (const std::exception& error) {
   log::warning(std::string("cache: a block is not kept: ") + error.what());

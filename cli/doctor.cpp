@@ -177,12 +177,8 @@ std::string json_of(const Findings& all) {
   json.array();
   for (const auto& finding : all) {
     json.object().key("verdict").value(word_of(finding.verdict)).key("what").value(finding.what);
-    json.key("found").value(finding.found).key("advice");
-    if (finding.advice.empty())
-      json.null();
-    else
-      json.value(finding.advice);
-    json.end();
+    json.key("found").value(finding.found);
+    json.key("advice").text_or_null(finding.advice).end();
   }
   return std::move(json.end()).take();
 }

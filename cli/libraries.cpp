@@ -21,13 +21,8 @@ std::string json_of(const std::vector<LibraryInfo>& all) {
     json.object().key("id").value(library.id.text()).key("name").value(library.name);
     json.key("owner").value(library.owner).key("encrypted").value(library.encrypted);
     json.key("writable").value(library.writable).key("size").value(library.size);
-    json.key("mtime").value(library.mtime).key("head");
-    if (library.head) {
-      json.value(library.head->hex());
-    } else {
-      json.null();
-    }
-    json.end();
+    json.key("mtime").value(library.mtime);
+    json.key("head").text_or_null(library.head ? library.head->hex() : "").end();
   }
   json.end();
   return std::move(json).take();

@@ -103,15 +103,19 @@ void FileContent::count_saved() {
   counted_ = saved_.bytes();
 }
 
+ExtentRecord FileContent::saved_extent(std::uint64_t index) const {
+  const auto value = store_.state.get(record_key::extent(library_, number_, index));
+  if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
+  return decode_extent(*value);
+}
+
 // An extent in memory, with what state has of it.
 FileContent::Extent& FileContent::load(std::uint64_t index) {
   if (const auto found = extents_.find(index); found != extents_.end()) return found->second;
   Extent extent;
   extent.data.resize(extent_size);
   if (saved_.contains(index)) {
-    const auto value = store_.state.get(record_key::extent(library_, number_, index));
-    if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
-    auto record = decode_extent(*value);
+    auto record = saved_extent(index);
     std::size_t at = 0;
     for (const auto& [begin, end] : record.valid) {
       std::memcpy(extent.data.data() + begin, record.data.data() + at, end - begin);
@@ -143,9 +147,7 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
       if (const auto found = extents_.find(index); found != extents_.end()) {
         overlay.whole(start, found->second.valid, found->second.data);
       } else if (saved_.contains(index)) {
-        const auto value = store_.state.get(record_key::extent(library_, number_, index));
-        if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
-        overlay.packed(start, decode_extent(*value));
+        overlay.packed(start, saved_extent(index));
       }
     }
     gaps = overlay.finish();

@@ -93,6 +93,7 @@ class FileContent {
   };
   using Extents = std::map<std::uint64_t, Extent>;
 
+  [[nodiscard]] ExtentRecord saved_extent(std::uint64_t index) const;
   Extent& load(std::uint64_t index);
   Extents::iterator unload(Extents::iterator extent);
   void unload_all();

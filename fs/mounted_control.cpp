@@ -166,11 +166,7 @@ std::string MountedFilesystem::status_json() {
   JsonWriter json;
   json.object().key("mountpoint").value(plan_.mountpoint.string());
   json.key("source").value(plan_.source).key("user").value(remote_->user());
-  json.key("connection_error");
-  if (connection.empty())
-    json.null();
-  else
-    json.value(connection);
+  json.key("connection_error").text_or_null(connection);
   json.key("cache_bytes").value(blocks_.used());
   json.key("pinned_bytes").value(blocks_.pinned());
   tell_pins(json);
@@ -185,16 +181,8 @@ std::string MountedFilesystem::status_json() {
     json.key("pending_names").value(status.pending.names);
     json.key("pending_bytes").value(status.pending.bytes);
     json.key("conflicts").value(status.conflicts);
-    json.key("head");
-    if (status.head)
-      json.value(status.head->hex());
-    else
-      json.null();
-    json.key("error");
-    if (status.error.empty())
-      json.null();
-    else
-      json.value(status.error);
+    json.key("head").text_or_null(status.head ? status.head->hex() : "");
+    json.key("error").text_or_null(status.error);
     json.key("retry_seconds").value(status.retry_in.count()).end();
   }
   json.end().end();

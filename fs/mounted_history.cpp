@@ -38,11 +38,7 @@ std::string history_json(const std::string& path, const HistoryPage& page) {
     json.key("change").value(change_word(version.change));
     json.key("size").value(version.entry.size).key("id").value(version.entry.id.hex()).end();
   }
-  json.end().key("next");
-  if (page.next)
-    json.value(page.next->hex());
-  else
-    json.null();
+  json.end().key("next").text_or_null(page.next ? page.next->hex() : "");
   json.key("forgotten").value(page.forgotten);
   return std::move(json.end()).take() + "\n";
 }

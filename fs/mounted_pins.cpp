@@ -114,12 +114,7 @@ void MountedFilesystem::tell_pins(JsonWriter& json) {
     json.object().key("library").value(pin.library.text()).key("path").value(pin.path);
     json.key("files").value(pin.files).key("bytes").value(pin.bytes);
     json.key("blocks").value(pin.blocks).key("blocks_here").value(pin.blocks_here);
-    json.key("complete").value(pin.complete).key("error");
-    if (pin.error.empty())
-      json.null();
-    else
-      json.value(pin.error);
-    json.end();
+    json.key("complete").value(pin.complete).key("error").text_or_null(pin.error).end();
   }
   json.end();
 }

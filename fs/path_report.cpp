@@ -131,21 +131,17 @@ std::string why_text(const PathFacts& facts) {
 
 std::string why_json(const PathFacts& facts) {
   JsonWriter json;
-  const auto text_or_null = [&](const char* key, const std::string& text) {
-    json.key(key);
-    text.empty() ? json.null() : json.value(text);
-  };
   json.object().key("path").value(facts.path).key("kind").value(kind_word(facts.kind));
-  text_or_null("library", facts.library);
+  json.key("library").text_or_null(facts.library);
   json.key("state").value(state_of(facts));
-  text_or_null("id", facts.id.value_or(""));
+  json.key("id").text_or_null(facts.id.value_or(""));
   json.key("writable").value(!facts.shared_read_only);
   json.key("pending_names").value(facts.pending.names);
   json.key("pending_bytes").value(facts.pending.bytes);
   json.key("unsent_seconds");
   facts.since ? json.value(facts.since->count()) : json.null();
   json.key("waits_for").value(wait_word(facts.wait));
-  text_or_null("reason", facts.wait == Wait::none ? facts.error : reason(facts));
+  json.key("reason").text_or_null(facts.wait == Wait::none ? facts.error : reason(facts));
   json.key("next_seconds");
   facts.next.count() > 0 ? json.value(facts.next.count()) : json.null();
   json.key(facts.kind == Kind::file ? "blocks" : "files").value(facts.parts);
@@ -153,7 +149,7 @@ std::string why_json(const PathFacts& facts) {
   json.key("complete")
       .value(facts.blocks_known && facts.counted_all && facts.folders_not_known == 0 &&
              facts.parts == facts.parts_here);
-  text_or_null("pinned_by", facts.pin);
+  json.key("pinned_by").text_or_null(facts.pin);
   return std::move(json.end()).take() + "\n";
 }
 
