@@ -9,11 +9,13 @@
 #include <filesystem>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <vector>
 
 #include "crypto/hash.hpp"
 #include "crypto/library_key.hpp"
 #include "fs/depot.hpp"
+#include "fs/file_reader.hpp"
 #include "fs/uploader.hpp"
 #include "memory_remote.hpp"
 
@@ -112,5 +114,26 @@ class MemorySource : public PlainSource {
  private:
   Bytes bytes_;
 };
+
+inline Bytes read_all(FileReader& reader, std::uint64_t offset, std::size_t size) {
+  Bytes out(size);
+  out.resize(reader.read(offset, out));
+  return out;
+}
+
+inline Bytes part(const Bytes& content, std::size_t offset, std::size_t size) {
+  const auto view = ByteView(content).subspan(offset, std::min(size, content.size() - offset));
+  return {view.begin(), view.end()};
+}
+
+template <class Work>
+Errc code_of(Work&& work) {
+  try {
+    work();
+  } catch (const Error& e) {
+    return e.code();
+  }
+  throw std::runtime_error("nothing was thrown");
+}
 
 }  // namespace nacre::test

@@ -11,7 +11,6 @@ seen it overwrote or deleted must be in some file.
 
 import argparse
 import collections
-import json
 import os
 import random
 import shutil
@@ -153,21 +152,17 @@ class Side:
 Library = collections.namedtuple("Library", "id mounts sides rng alive")
 
 
-class MergeTest(kit.Case):
+class MergeTest(kit.ServedCase):
     def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        for client in ("a", "b"):
-            self.world.login(client)
+        super().setUp()
+        self.world.login("b")
         self.peer = Peer(self.world, "peer")
         self.addCleanup(self.peer.stop)
         self.next_look = collections.defaultdict(float)
 
     def library_of_three(self, name, encrypted):
         self.world.library(name, encrypted)
-        listed = json.loads(self.world.nacre("libraries", "--json"))
+        listed = self.json("libraries")
         library = next(entry["id"] for entry in listed if entry["name"] == name)
         secret = kit.PASSWORD if encrypted else None
         mounts = []

@@ -13,20 +13,7 @@ from kit import get, put, wait_until
 NEVER = "quiet=3600000"  # nothing is sent unless somebody asks
 
 
-class Commands(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login("a")
-
-    def json(self, *arguments, client="a"):
-        return json.loads(self.world.nacre(*arguments, "--json", client=client))
-
-    def mount(self, client="a", *arguments, **others):
-        return self.world.mount(client, *arguments, **others)
-
+class Commands(kit.ServedCase):
     # --- accounts ---
 
     def test_accounts_are_listed_with_whether_they_are_logged_in(self):
@@ -45,7 +32,7 @@ class Commands(kit.Case):
 
     def test_why_tells_what_a_change_waits_for(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", f"{NEVER},timeout=3", "--library", "lib")
+        mount = self.world.mount("a", "-o", f"{NEVER},timeout=3", "--library", "lib")
         os.mkdir(mount.path("d"))
         put(mount.path("d", "file"), "x" * 1000)
         said = self.why(mount.path("d", "file"))
@@ -82,14 +69,14 @@ class Commands(kit.Case):
 
     def test_why_tells_how_much_of_a_file_is_here(self):
         self.world.library("lib")
-        first = self.mount("a", "--library", "lib")
+        first = self.world.mount("a", "--library", "lib")
         put(first.path("big"), os.urandom(24_000_000))
         put(first.path("small"), "s" * 100)
         os.mkdir(first.path("folder"))
         put(first.path("folder", "inner"), "i" * 100)
         first.sync()
         self.world.login("b")
-        mount = self.mount("b", "--library", "lib")
+        mount = self.world.mount("b", "--library", "lib")
         why = lambda *names: self.json("why", mount.path(*names), client="b")
         os.stat(mount.path("big"))
         self.assertFalse(why("big")["complete"])
@@ -109,7 +96,7 @@ class Commands(kit.Case):
 
     def test_why_names_the_command_that_unlocks(self):
         self.world.library("secret", encrypted=True)
-        mount = self.mount("a", "--library", "secret", secret=kit.PASSWORD)
+        mount = self.world.mount("a", "--library", "secret", secret=kit.PASSWORD)
         put(mount.path("file"), "text")
         self.world.nacre("lock", mount.where)
         for path in (mount.where, mount.path("file")):
@@ -120,7 +107,7 @@ class Commands(kit.Case):
 
     def test_attributes_tell_the_state(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", NEVER, "--library", "lib")
+        mount = self.world.mount("a", "-o", NEVER, "--library", "lib")
         put(mount.path("file"), "text")
         attributes = lambda: {name: os.getxattr(mount.path("file"), name).decode()
                               for name in os.listxattr(mount.path("file"))}
@@ -145,7 +132,7 @@ class Commands(kit.Case):
 
     def test_doctor_finds_what_is_wrong_and_says_what_to_do(self):
         self.world.library("lib")
-        mount = self.mount("a", "--library", "lib")
+        mount = self.world.mount("a", "--library", "lib")
         account = "127.0.0.1: "
         found = self.doctor()
         for what in ("fuse device", account + "token", account + "server version",
@@ -167,7 +154,7 @@ class Commands(kit.Case):
 
     def test_forget_removes_every_trace_but_nothing_that_was_not_sent(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", f"{NEVER},timeout=3", "--library", "lib")
+        mount = self.world.mount("a", "-o", f"{NEVER},timeout=3", "--library", "lib")
         put(mount.path("sent"), "sent")
         mount.sync()
         self.assertIn("is mounted", self.world.nacre("forget", "127.0.0.1", "--yes", expect=1))
@@ -207,7 +194,7 @@ class Commands(kit.Case):
 
     def test_a_library_gets_another_password_and_keeps_its_contents(self):
         self.world.library("secret", encrypted=True)
-        mount = self.mount("a", "--library", "secret", secret=kit.PASSWORD)
+        mount = self.world.mount("a", "--library", "secret", secret=kit.PASSWORD)
         put(mount.path("file"), "text under the key")
         mount.sync()
         message = self.world.nacre("libraries", "passwd", "secret", secret="wrong\nnew one",
@@ -217,7 +204,7 @@ class Commands(kit.Case):
         put(mount.path("later"), "written by who had it open")
         mount.sync()
         self.world.login("b")
-        other = self.mount("b", "--library", "secret", secret="new one")
+        other = self.world.mount("b", "--library", "secret", secret="new one")
         self.assertEqual(get(other.path("file")), b"text under the key")
         self.assertEqual(get(other.path("later")), b"written by who had it open")
         self.world.nacre("lock", mount.where)

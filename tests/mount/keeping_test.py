@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are kept on this machine, let go, looked back at, and brought back."""
 
-import json
 import os
 import unittest
 
@@ -12,20 +11,7 @@ from kit import get, put, wait_until
 NEVER = "quiet=3600000"  # nothing is sent unless somebody asks
 
 
-class Keeping(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login("a")
-
-    def json(self, *arguments, client="a"):
-        return json.loads(self.world.nacre(*arguments, "--json", client=client))
-
-    def mount(self, client="a", *arguments, **others):
-        return self.world.mount(client, *arguments, **others)
-
+class Keeping(kit.ServedCase):
     # --- pins ---
 
     def pins(self, mount):
@@ -40,11 +26,11 @@ class Keeping(kit.Case):
 
     def test_what_is_pinned_can_be_read_without_the_server_and_outlives_eviction(self):
         self.world.library("lib")
-        first = self.mount("a", "--library", "lib")
+        first = self.world.mount("a", "--library", "lib")
         expected = self.written(first, "kept", 4, 1_000_000)
         self.written(first, "other", 12, 1_000_000)
         self.world.login("b")
-        mount = self.mount("b", "-o", "cache-limit=8M,timeout=3", "--library", "lib")
+        mount = self.world.mount("b", "-o", "cache-limit=8M,timeout=3", "--library", "lib")
         self.world.nacre("pin", mount.path("kept"), client="b")
         pin = self.pins(mount)["kept"]
         self.assertEqual((pin["files"], pin["bytes"], pin["complete"]), (4, 4_000_000, True))
@@ -63,10 +49,10 @@ class Keeping(kit.Case):
 
     def test_a_pinned_folder_follows_the_server(self):
         self.world.library("lib", encrypted=True)
-        first = self.mount("a", "--library", "lib", secret=kit.PASSWORD)
+        first = self.world.mount("a", "--library", "lib", secret=kit.PASSWORD)
         self.written(first, "kept", 2, 50_000)
         self.world.login("b")
-        mount = self.mount("b", "-o", "timeout=3", "--library", "lib", secret=kit.PASSWORD)
+        mount = self.world.mount("b", "-o", "timeout=3", "--library", "lib", secret=kit.PASSWORD)
         self.world.nacre("pin", mount.path("kept"), client="b")
         os.mkdir(first.path("kept", "deep"))
         put(first.path("kept", "deep", "new"), os.urandom(200_000))
@@ -89,7 +75,7 @@ class Keeping(kit.Case):
 
     def test_a_pin_that_does_not_fit_is_refused(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", "cache-limit=8M", "--library", "lib")
+        mount = self.world.mount("a", "-o", "cache-limit=8M", "--library", "lib")
         self.written(mount, "large", 10, 1_000_000)
         self.written(mount, "small", 1, 1_000_000)
         self.world.nacre("pin", mount.path("small"))
@@ -102,7 +88,7 @@ class Keeping(kit.Case):
 
     def test_evict_drops_what_is_cached_but_nothing_unsent_and_nothing_pinned(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", NEVER, "--library", "lib")
+        mount = self.world.mount("a", "-o", NEVER, "--library", "lib")
         expected = self.written(mount, "d", 3, 300_000)
         put(mount.path("d", "unsent"), b"only here" * 1000)
         self.assertIn("freed", self.world.nacre("evict", mount.path("d")))
@@ -124,7 +110,7 @@ class Keeping(kit.Case):
 
     def test_history_lists_versions_and_restore_brings_them_back(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", NEVER, "--library", "lib")
+        mount = self.world.mount("a", "-o", NEVER, "--library", "lib")
         os.mkdir(mount.path("d"))
         texts = ["first", "the second", "x" * 3000]
         for text in texts:
@@ -159,13 +145,13 @@ class Keeping(kit.Case):
         self.assertEqual(get(mount.path("old d", "file")), b"the second")
         mount.sync()
         self.world.login("b")
-        other = self.mount("b", "--library", "lib")
+        other = self.world.mount("b", "--library", "lib")
         self.assertEqual(kit.tree(other.where, times=False), kit.tree(mount.where, times=False))
         self.assertEqual(get(other.path("copy")), b"the second")
 
     def test_restore_refuses_what_would_lose_something(self):
         self.world.library("lib")
-        mount = self.mount("a", "-o", NEVER, "--library", "lib")
+        mount = self.world.mount("a", "-o", NEVER, "--library", "lib")
         os.mkdir(mount.path("d"))
         put(mount.path("d", "file"), "first")
         mount.sync()
@@ -191,13 +177,13 @@ class Keeping(kit.Case):
 
     def test_du_adds_up_what_is_stored_cached_and_unsent(self):
         self.world.library("lib")
-        first = self.mount("a", "-o", NEVER, "--library", "lib")
+        first = self.world.mount("a", "-o", NEVER, "--library", "lib")
         self.written(first, "d", 3, 100_000)
         put(first.path("d", "unsent"), "u" * 500)
         said = self.json("du", first.path("d"))
         self.assertEqual((said["bytes"], said["files"], said["unsent_bytes"]), (300_500, 4, 500))
         self.world.login("b")
-        mount = self.mount("b")
+        mount = self.world.mount("b")
         said = self.json("du", mount.path("lib"), client="b")
         self.assertEqual((said["bytes"], said["files"], said["cached_bytes"]), (300_000, 3, 0))
         get(mount.path("lib", "d", "file 1"))

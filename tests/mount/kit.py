@@ -294,6 +294,21 @@ class Case(unittest.TestCase):
 # --- trees ---
 
 
+class ServedCase(Case):
+    """A world of its own for every test, with a server and an account of client a."""
+
+    def setUp(self):
+        self.world = World()
+        self.addCleanup(self.world.close)
+        self.addCleanup(self.logs_on_failure, self.world)
+        self.world.serve()
+        self.world.login("a")
+
+    def json(self, *arguments, client="a"):
+        """What a command says with --json."""
+        return json.loads(self.world.nacre(*arguments, "--json", client=client))
+
+
 def digest(path):
     sha = hashlib.sha256()
     with open(path, "rb") as file:

@@ -104,14 +104,7 @@ class FullDisk(kit.Case):
         return True
 
 
-class Memory(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login()
-
+class Memory(kit.ServedCase):
     def anonymous(self, mount):
         with open(f"/proc/{mount.process.pid}/status", encoding="ascii") as status:
             return int(re.search(r"RssAnon:\s+(\d+) kB", status.read())[1]) * 1024

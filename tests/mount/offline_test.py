@@ -73,14 +73,7 @@ class Timed:
             raise AssertionError(f"{self.what}: {took:.1f} s, more than {self.seconds} s")
 
 
-class Offline(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login("a")
-
+class Offline(kit.ServedCase):
     def mount(self, *arguments, poll=1, quiet=300, timeout=TIMEOUT, **others):
         options = f"poll={poll},quiet={quiet},timeout={timeout}"
         return self.world.mount("a", "-o", options, *arguments, **others)

@@ -15,14 +15,7 @@ from kit import get, put, wait_until
 NEVER = "quiet=3600000"  # nothing is sent unless somebody asks
 
 
-class Rescue(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login("a")
-
+class Rescue(kit.ServedCase):
     def mount(self, *arguments, **others):
         return self.world.mount("a", "-o", f"{NEVER},timeout=4", *arguments, **others)
 

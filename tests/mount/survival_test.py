@@ -12,14 +12,7 @@ import kit
 from kit import get, put, wait_until
 
 
-class Survival(kit.Case):
-    def setUp(self):
-        self.world = kit.World()
-        self.addCleanup(self.world.close)
-        self.addCleanup(self.logs_on_failure, self.world)
-        self.world.serve()
-        self.world.login("a")
-
+class Survival(kit.ServedCase):
     def two_mounts(self, encrypted=False, quiet=300):
         self.world.library("lib", encrypted)
         self.world.login("b")

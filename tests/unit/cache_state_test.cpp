@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,9 +20,9 @@
 #include <vector>
 
 #include "base/error.hpp"
-#include "base/fd.hpp"
 #include "cache/db.hpp"
 #include "cache/state.hpp"
+#include "child.hpp"
 #include "temp_dir.hpp"
 #include "unit/cache_kit.hpp"
 
@@ -56,57 +55,6 @@ std::pair<Errc, std::string> failure(F&& call) {
   FAIL("nothing was thrown");
   return {};
 }
-
-// A process that runs `work` with the writing end of a pipe, and ends when that returns.
-class Child {
- public:
-  template <class Work>
-  explicit Child(Work&& work) {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    reading_ = Fd(ends[0]);
-    Fd writing(ends[1]);
-    pid_ = ::fork();
-    REQUIRE(pid_ >= 0);
-    if (pid_ != 0) return;
-    reading_.reset();
-    int status = 1;
-    try {
-      work(writing.get());
-      status = 0;
-    } catch (const std::exception&) {
-    }
-    ::_exit(status);
-  }
-  ~Child() { end(); }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  [[nodiscard]] pid_t pid() const { return pid_; }
-
-  // The next number that it wrote; nothing when it has ended.
-  std::optional<std::uint64_t> next() {
-    std::uint64_t number = 0;
-    if (::read(reading_.get(), &number, sizeof number) != sizeof number) return std::nullopt;
-    return number;
-  }
-
-  void kill() {
-    ::kill(pid_, SIGKILL);
-    end();
-  }
-
- private:
-  void end() {
-    if (std::exchange(ended_, true)) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
-  pid_t pid_ = -1;
-  Fd reading_;
-  bool ended_ = false;
-};
 
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -8,22 +8,13 @@
 #include <vector>
 
 #include "content_fixture.hpp"
+#include "eventually.hpp"
 #include "fs/ahead.hpp"
 
 namespace nacre::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Condition>
-bool comes_true(Condition condition, std::chrono::seconds limit = 20s) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
 
 std::string numbered(const char* what, std::size_t n) {
   auto digits = std::to_string(n);
@@ -122,7 +113,7 @@ TEST_CASE("the sub-directories of a listed directory come in one pack, and nothi
   {
     Ahead ahead(*w.depot, {});
     w.list(ahead, {{w.top, {}}});
-    REQUIRE(comes_true([&] { return w.all_here(w.groups); }));
+    REQUIRE(eventually([&] { return w.all_here(w.groups); }));
   }
   CHECK(w.remote.count.objects == 2);  // the top itself, and all groups
   CHECK(w.remote.count.object_ids == 11);
@@ -134,9 +125,9 @@ TEST_CASE("going down into one directory after the other is no walk", "[ahead]")
   {
     Ahead ahead(*w.depot, {});
     w.list(ahead, {{w.top, {}}});
-    REQUIRE(comes_true([&] { return w.all_here(w.groups); }));
+    REQUIRE(eventually([&] { return w.all_here(w.groups); }));
     w.list(ahead, {{w.top, numbered("g", 0)}, {w.groups[0], {}}});
-    REQUIRE(comes_true([&] { return w.all_here(w.inner[0]); }));
+    REQUIRE(eventually([&] { return w.all_here(w.inner[0]); }));
     w.walk_into(ahead, 0, 0);
   }
   CHECK(w.remote.count.object_ids == 111);
@@ -153,11 +144,11 @@ TEST_CASE("a walker finds what it comes to, fetched in packs, and no more than t
     w.list(ahead, {{w.top, {}}});
     int visited = 1;
     for (std::size_t group = 0; group < 10; ++group) {
-      REQUIRE(comes_true([&] { return w.depot->has_object(w.library, w.groups[group]); }));
+      REQUIRE(eventually([&] { return w.depot->has_object(w.library, w.groups[group]); }));
       w.list(ahead, {{w.top, numbered("g", group)}, {w.groups[group], {}}});
       ++visited;
       for (std::size_t n = 0; n < 100; ++n) {
-        REQUIRE(comes_true([&] { return w.depot->has_object(w.library, w.inner[group][n]); }));
+        REQUIRE(eventually([&] { return w.depot->has_object(w.library, w.inner[group][n]); }));
         w.walk_into(ahead, group, n);
         ++visited;
         // Packs of the groups at first; then the window, from wherever the walker was.
@@ -174,10 +165,10 @@ TEST_CASE("who reads a second file of a directory finds its small siblings here"
   Ahead ahead(*r.depot, {});
   r.read(ahead, 0);
   r.read(ahead, 1);
-  REQUIRE(comes_true([&] { return r.here(17); }));  // of the first window
+  REQUIRE(eventually([&] { return r.here(17); }));  // of the first window
   CHECK(r.remote.count.objects <= 5);  // the folder, the two that were read, the others in a pack
   for (std::size_t n = 2; n < 18; ++n) r.read(ahead, n);
-  REQUIRE(comes_true([&] { return r.here(99); }));
+  REQUIRE(eventually([&] { return r.here(99); }));
   CHECK(r.remote.count.objects <= 20);
   CHECK(r.remote.count.block <= 100);
   CHECK_FALSE(r.depot->has_object(r.library, r.large));
@@ -204,7 +195,7 @@ TEST_CASE("a directory that cannot be fetched ahead hides nothing and stops noth
   {
     Ahead ahead(*w.depot, {});
     w.list(ahead, {{w.top, {}}});
-    REQUIRE(comes_true([&] { return w.remote.count.objects >= 2; }));
+    REQUIRE(eventually([&] { return w.remote.count.objects >= 2; }));
   }
   refuse = false;
   CHECK(w.depot->directory(w.library, w.groups[3])->entries.size() == 100);

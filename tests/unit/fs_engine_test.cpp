@@ -11,22 +11,13 @@
 #include <string>
 #include <thread>
 
+#include "eventually.hpp"
 #include "machine.hpp"
 
 namespace nacre::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Condition>
-bool comes_true(Condition condition, std::chrono::seconds limit = 20s) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(10ms);
-  }
-  return true;
-}
 
 void quick(MountPlan& plan) { plan.quiet_milliseconds = 50; }
 
@@ -177,7 +168,7 @@ TEST_CASE("a file that is open for writing waits for its close", "[engine]") {
   here.fs().write(moving, 0, as_bytes("PUB"));
   here.rename("moved", "elsewhere");
   here.write("closed", "1");
-  REQUIRE(comes_true([&] {
+  REQUIRE(eventually([&] {
     there.sync();
     return there.exists("closed");
   }));
@@ -187,7 +178,7 @@ TEST_CASE("a file that is open for writing waits for its close", "[engine]") {
   here.fs().release(open.handle);
   here.fs().flush(moving);
   here.fs().release(moving);
-  REQUIRE(comes_true([&] {
+  REQUIRE(eventually([&] {
     there.sync();
     return there.exists("open") && there.read("elsewhere") == "PUBlished";
   }));
@@ -207,7 +198,7 @@ TEST_CASE("a file that is never closed is sent after a while, and again", "[engi
   for (const auto* line : {"one\n", "two\n", "three\n"}) {
     here.fs().write(open.handle, text.size(), as_bytes(line));
     text += line;
-    REQUIRE(comes_true([&] {
+    REQUIRE(eventually([&] {
       there.sync();
       return there.exists("log") && there.read("log") == text;
     }));
