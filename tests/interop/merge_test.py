@@ -42,7 +42,8 @@ ACTIONS_OF_ALL = ["write", "write", "write", "equal", "edit", "delete", "mkdir",
 # *folder* under the conflict name, and its edit stays on its own disk.
 REPLACEMENTS = ["file to folder", "folder to file"]
 ACTIONS_OF_CLIENT = ["write", "equal", "edit", "save", "mkdir"]
-# Changes of modes that the client makes are not tried here; those of the mounts are.
+# Changes of modes that the client makes are not tried here; those of the mounts are.  Nor are modes
+# on its disk looked at: where a commit moves a file and changes its mode, it moves the file alone.
 ACTIONS_THAT_CLIENT_CAN = [action for action in ACTIONS_OF_ALL if action != "flip mode"]
 
 
@@ -195,11 +196,7 @@ class MergeTest(kit.ServedCase):
 
     def alike(self, library, sides):
         """Whether all of these show the same; the client is asked to look now if not."""
-        try:
-            shown = [tree(side.top) for side in sides]
-        except FileNotFoundError:  # somebody is changing it
-            return False
-        if all(one == shown[0] for one in shown):
+        if not self.differences(library, sides):
             return True
         if time.monotonic() > self.next_look[library.id]:
             self.next_look[library.id] = time.monotonic() + LOOK
@@ -210,8 +207,10 @@ class MergeTest(kit.ServedCase):
         try:
             kit.wait_until(condition, what, AGREE)
         except AssertionError as error:
-            raise AssertionError(f"{error} (seed {OPTIONS.seed})\n{self.differences(libraries)}\n"
-                                 f"{self.histories(libraries)}\n"
+            lines = [line for library in libraries
+                     for line in self.differences(library, library.sides)]
+            raise AssertionError(f"{error} (seed {OPTIONS.seed})\n" + "\n".join(lines) +
+                                 f"\n{self.histories(libraries)}\n"
                                  f"--- log of the peer:\n{self.peer.log()}") from error
 
     def histories(self, libraries):
@@ -220,17 +219,24 @@ class MergeTest(kit.ServedCase):
                          f"{commits.history(storage, library.id)}" for library in libraries)
 
     @staticmethod
-    def differences(libraries):
+    def differences(library, sides):
+        """What the sides show differently, a line each."""
+        try:
+            shown = [tree(side.top) for side in sides]
+        except FileNotFoundError:
+            return ["somebody is changing it"]
+        if sides[-1] is library.sides[2]:  # the client
+            for path, entry in shown[-1].items():
+                if entry and shown[0].get(path):
+                    shown[-1][path] = (entry[0], shown[0][path][1])
         lines = []
-        for library in libraries:
-            shown = {side.name: tree(side.top) for side in library.sides}
-            for path in sorted(set().union(*shown.values())):
-                entries = {name: one.get(path, "absent") for name, one in shown.items()}
-                if len(set(entries.values())) > 1:
-                    short = {name: entry if entry in (None, "absent") else (entry[0][:40], entry[1])
-                             for name, entry in entries.items()}
-                    lines.append(f"{path}: {short}")
-        return "\n".join(lines)
+        for path in sorted(set().union(*shown)):
+            entries = [one.get(path, "absent") for one in shown]
+            if any(entry != entries[0] for entry in entries):
+                short = {side.name: entry if entry in (None, "absent") else (entry[0][:40], entry[1])
+                         for side, entry in zip(sides, entries)}
+                lines.append(f"{path}: {short}")
+        return lines
 
     def check(self, library):
         now = {path: entry and entry[0] for path, entry in tree(library.sides[0].top).items()}
