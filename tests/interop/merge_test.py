@@ -142,6 +142,8 @@ class Side:
         put(self.path(through or name), text)
         if through:
             os.rename(self.path(through), self.path(name))
+        if name in now and now[name][0] == text:
+            return  # no change: who deletes it meanwhile takes nothing from us
         self.forget(now.get(name))
         self.alive[text] += 1
 
