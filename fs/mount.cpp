@@ -17,7 +17,7 @@ namespace {
 // with large ones, each costs page faults, and when it goes an interrupt of every processor.
 void keep_large_buffers() noexcept {
   ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as much as malloc lets it be
-  ::mallopt(M_TRIM_THRESHOLD, 2 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
   ::mallopt(M_ARENA_MAX, 1);  // or every thread keeps what it had
 }
 
