@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -34,6 +35,10 @@ constexpr std::string_view version_key = "version", version = "2";
 // Of the disk: left alone by whoever adds (check_room()), so that who removes and who sends
 // finds room; and by all, for LMDB's own pages.
 constexpr std::uint64_t spare = std::uint64_t{16} << 20U, last_spare = std::uint64_t{2} << 20U;
+
+// On a disk with much room it is not asked each time: not for so long, and so many bytes.
+constexpr std::uint64_t plenty = std::uint64_t{1} << 30U;
+constexpr std::chrono::seconds believed{1};
 
 // What was committed is synced after so long, or so much: it bounds what a power cut takes, and
 // how long freed pages wait to be used again.
@@ -128,9 +133,15 @@ struct State::Store {
     return std::uint64_t{disk.f_bavail} * disk.f_frsize + size - std::min(size, held);
   }
 
-  void check_room(std::uint64_t bytes, std::uint64_t left) const {
-    if (room() < bytes + left)
+  void check_room(std::uint64_t bytes, std::uint64_t left) {
+    using Clock = std::chrono::steady_clock;
+    const auto now = Clock::now().time_since_epoch();
+    if (now.count() < roomy_until && roomy_bytes.fetch_add(bytes) < plenty) return;
+    const auto found = room();
+    if (found < bytes + left)
       throw Error(Errc::full, dir.string() + ": the disk is full; make room, nothing is lost");
+    roomy_until = found < 2 * plenty ? 0 : (now + believed).count();
+    roomy_bytes = bytes;
   }
 
   void write(const std::deque<Group>& groups) {
@@ -181,6 +192,7 @@ struct State::Store {
     committed = newest;
     leading = false;
     done.notify_all();
+    if (unsynced >= sync_bytes) due.notify_all();
   }
 
   void commit(std::unique_lock<std::mutex>& held, Ticket ticket) {
@@ -236,15 +248,17 @@ struct State::Store {
   void sync_in_time(const std::stop_token& stop) {
     std::unique_lock held(mutex);
     while (!stop.stop_requested()) {
-      done.wait(held, stop, [this] { return unsynced != 0 || !queue.empty(); });
-      done.wait_for(held, stop, sync_after, [this] { return unsynced >= sync_bytes; });
+      idle = true;
+      due.wait(held, stop, [this] { return unsynced != 0 || !queue.empty(); });
+      idle = false;
+      due.wait_for(held, stop, sync_after, [this] { return unsynced >= sync_bytes; });
       if (stop.stop_requested()) return;
       try {
         if (!leading && !queue.empty()) lead_or_make_room(held);
         if (unsynced != 0) sync_now(held);
       } catch (const Error& error) {
         if (error.code() != Errc::full) log::warning(std::string("state: ") + error.what());
-        done.wait_for(held, stop, sync_after, [] { return false; });
+        due.wait_for(held, stop, sync_after, [] { return false; });
       }
     }
   }
@@ -264,19 +278,23 @@ struct State::Store {
   const SealKey key;
   Db db;
   Table values{}, about{};
-  SyncedPages pages;                      // of the one who syncs
-  std::unique_ptr<const ReadTxn> pinned;  // the commit synced last
+  SyncedPages pages;                                            // of the one who syncs
+  std::unique_ptr<const ReadTxn> pinned;                        // the commit synced last
+  std::atomic<std::chrono::steady_clock::rep> roomy_until = 0;  // as check_room() found it
+  std::atomic<std::uint64_t> roomy_bytes = 0;                   // and let pass since
 
-  std::mutex mutex;  // guards all below, and `pinned`
-  std::condition_variable_any done;
-  std::deque<Group> queue;    // staged
-  std::deque<Group> sending;  // being committed by the leader, who alone touches it
+  std::mutex mutex;                  // guards all below, and `pinned`
+  std::condition_variable_any done;  // for who waits for a commit or a sync
+  std::condition_variable_any due;   // for the syncer, who is not to be woken by each
+  std::deque<Group> queue;           // staged
+  std::deque<Group> sending;         // being committed by the leader, who alone touches it
   std::map<Bytes, Latest> latest;
   std::uint64_t staged = 0;         // bytes in both
   std::uint64_t sending_bytes = 0;  // of `sending`
   Ticket last = 0, committed = 0, synced = 0;
   std::uint64_t unsynced = 0;  // bytes committed since, and one for each commit
   bool leading = false, syncing = false;
+  bool idle = false;  // the syncer waits for something to do
 
   std::jthread syncer;  // last: ends first
 };
@@ -302,7 +320,7 @@ State::Ticket State::stage(std::vector<Change> changes) {
   s.staged += bytes;
   // The vector's storage stays where it is when a Group moves.
   for (const auto& change : s.queue.back().changes) s.latest[change.key] = {ticket, &change.value};
-  if (s.queue.size() == 1) s.done.notify_all();  // who syncs in time counts from here
+  if (s.idle) s.due.notify_all();  // it counts from here
   return ticket;
 }
 

@@ -101,6 +101,7 @@ void mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev
       req,
       [parent, mode, name = std::string(name)](Filesystem& fs) {
         auto opened = fs.create(parent, name, mode, O_WRONLY | O_EXCL);
+        fs.flush(opened.handle);
         fs.release(opened.handle);
         return opened.attr;
       },

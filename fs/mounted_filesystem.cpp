@@ -135,14 +135,16 @@ Opened MountedFilesystem::create(Ino parent, std::string_view name, mode_t mode,
   state_.check_room();
   auto file = std::make_shared<OpenFile>();
   file->writer = writes(flags);
-  return change_tree([&](Tree& tree) {
-    auto& node = tree.create_file(tree.node(parent), name, mode);
-    file->node = &node;
-    file->content = tree.content(node);
-    if (file->writer) tree.will_write(node);
-    tree.opened(node, file->writer);
-    return std::pair(node.library, Opened{tree.counted(node), file, true});
-  });
+  return change_tree(
+      [&](Tree& tree) {
+        auto& node = tree.create_file(tree.node(parent), name, mode);
+        file->node = &node;
+        file->content = tree.content(node);
+        if (file->writer) tree.will_write(node);
+        tree.opened(node, file->writer);
+        return std::pair(node.library, Opened{tree.counted(node), file, true});
+      },
+      Safe::at_close);
 }
 
 std::size_t MountedFilesystem::read(const Handle& file, std::uint64_t offset, MutableByteView out) {

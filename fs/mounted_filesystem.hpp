@@ -78,9 +78,11 @@ class MountedFilesystem final : public Filesystem {
   // Runs f(tree) under the mutex, fetching what it lacks without it.
   template <class F>
   auto with_tree(F f);
-  // The same for a change: what it staged is in state when this returns.
+  // When a change is in state: as this returns, or once the file that it made is closed.
+  enum class Safe { now, at_close };
+  // The same for a change.
   template <class F>
-  auto change_tree(F f);
+  auto change_tree(F f, Safe when = Safe::now);
   // with_tree() for what a path names.
   template <class F>
   auto with_path(std::string_view path, F f);

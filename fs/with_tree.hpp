@@ -33,7 +33,7 @@ auto MountedFilesystem::with_tree(F f) {
 
 // f returns the library that it changed, and its result.
 template <class F>
-auto MountedFilesystem::change_tree(F f) {
+auto MountedFilesystem::change_tree(F f, Safe when) {
   State::Ticket ticket = 0;
   LibrarySync* sync = nullptr;
   auto result = with_tree([&](Tree& tree) {
@@ -43,7 +43,7 @@ auto MountedFilesystem::change_tree(F f) {
     return value;
   });
   if (ticket != 0) {
-    state_.commit(ticket);
+    if (when == Safe::now) state_.commit(ticket);
     sync->poke();
   }
   return result;
