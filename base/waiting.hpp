@@ -24,13 +24,14 @@ struct Waiting {
 
   std::chrono::milliseconds most{0};  // without hearing anything, retries included; 0: no bound
   bool fail_fast = false;             // a server that is known to be away is not waited for
+  bool urgent = false;                // a program waits for it: before what is fetched ahead
   std::stop_token stop = {};          // requested: nobody needs the result any more
   std::shared_ptr<Heard> heard = {};  // moved on by whatever arrives for this thread; never null
                                       // where there is a bound
 
   // From now on, for at most `most`.
   static Waiting at_most(std::chrono::milliseconds most, bool fail_fast = false) {
-    return {most, fail_fast, {}, std::make_shared<Heard>(Clock::now())};
+    return {most, fail_fast, false, {}, std::make_shared<Heard>(Clock::now())};
   }
 
   [[nodiscard]] Clock::time_point until() const {

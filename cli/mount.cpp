@@ -35,8 +35,11 @@ void start_log(const stdfs::path& state_dir) {
 }
 
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
-  const auto source =
-      find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
+  auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
+  if (source.account) {
+    source.account->server.download_limit = tuning.download_limit;
+    source.account->server.upload_limit = tuning.upload_limit;
+  }
   const auto state_dir = state_dir_of(source, options.state_dir);
   const auto cache_dir = cache_dir_of(source, options.cache_dir, options.state_dir);
   const auto mountpoint = absolute_mountpoint(options.places.back());

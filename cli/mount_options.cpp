@@ -14,6 +14,8 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
+constexpr std::uint64_t least_limit = std::uint64_t{16} << 10U;  // bytes per second
+
 [[noreturn]] void refuse(std::string_view option, std::string_view text, const std::string& why) {
   throw UsageError("mount: -o " + std::string(option) + "=" + std::string(text) + ": " + why);
 }
@@ -132,6 +134,10 @@ bool apply_value(Tuning& tuning, std::string_view key, std::string_view value) {
     tuning.cache_limit = bytes(key, value);
   } else if (key == "write-buffer") {
     tuning.write_buffer = bytes(key, value);
+  } else if (key == "limit-download" || key == "limit-upload") {
+    const auto limit = bytes(key, value);
+    if (limit < least_limit) refuse(key, value, "less than 16K a second is no use");
+    (key == "limit-download" ? tuning.download_limit : tuning.upload_limit) = limit;
   } else if (key == "fsync") {
     if (value != "local" && value != "remote") refuse(key, value, "neither local nor remote");
     tuning.fsync_remote = value == "remote";

@@ -20,6 +20,7 @@ struct Tuning {
   std::optional<std::filesystem::path> ca_file;
   bool fsync_remote = false;
   std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
+  std::uint64_t download_limit = 0, upload_limit = 0;      // bytes per second; 0: none
   std::optional<int> poll, timeout, open_limit;            // seconds
   std::optional<int> quiet;                                // milliseconds
   Shown shown;

@@ -106,6 +106,7 @@ class Parked final : public Pool::Job {
         reply_(std::move(reply)),
         undo_(std::move(undo)),
         waits_(Waiting::at_most(side_of(req).patience, true)) {
+    waits_.urgent = true;
     waits_.stop = given_up_.get_token();
   }
 

@@ -107,6 +107,8 @@ Http::Http(const HttpOptions& options) : url_(options.url) {
 
 Http::~Http() { loop_->close(); }
 
+std::size_t Http::queued() const { return loop_->queued(); }
+
 HttpReply Http::perform(const HttpRequest& request) {
   // Who is let go by the destructor finds this object gone: nothing of it is used after a wait.
   const auto loop = loop_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HTTP to one server.  http.cpp and http_loop.cpp are the only files that include <curl/curl.h>.
+// HTTP to one server.  Only http.cpp, http_loop.cpp and http_headers.hpp include <curl/curl.h>.
 //
 // Any thread may call perform(); it blocks, for a bounded time, while one thread
 // of the connection drives all transfers.  Open an Http after the last fork().
@@ -32,9 +32,10 @@ struct HttpOptions {
   std::optional<std::filesystem::path> ca_file;
   bool insecure_http = false;
   std::chrono::milliseconds connect_timeout{15'000};
-  std::chrono::milliseconds stall_timeout{60'000};  // whole seconds, at least one
-  std::chrono::milliseconds first_backoff{250};     // doubled with each retry
-  std::size_t connections = 16;                     // small files come one a request
+  std::chrono::milliseconds stall_timeout{60'000};     // whole seconds, at least one
+  std::chrono::milliseconds first_backoff{250};        // doubled with each retry
+  std::size_t connections = 16;                        // small files come one a request
+  std::uint64_t download_limit = 0, upload_limit = 0;  // bytes per second of all together; 0: none
 };
 
 enum class HttpMethod { get, post, put, remove };
@@ -56,7 +57,9 @@ struct HttpRequest {
   std::size_t max_reply = std::size_t{1} << 20U;  // bytes of body; more is Error{corrupt}
   std::chrono::milliseconds time_limit{120'000};  // of one try, waiting for a turn included
   bool idempotent = false;  // may be sent again when nobody knows what became of it (GET: always)
-  bool bulk = false;        // a block: leaves room for small requests beside it
+  // A block: leaves room for small requests beside it, and waits behind those that a program
+  // waits for (Waiting::urgent).
+  bool bulk = false;
 
   // Takes a successful body piece by piece instead of HttpReply::body; runs on the
   // connection's thread, must not throw nor wait; false ends the transfer.
@@ -88,6 +91,7 @@ class Http {
   // Throws Error{unreachable, corrupt, interrupted}.
   HttpReply perform(const HttpRequest& request);
 
+  [[nodiscard]] std::size_t queued() const;  // requests that wait for their turn
   [[nodiscard]] const std::string& url() const noexcept { return url_; }  // no slash at the end
 
  private:

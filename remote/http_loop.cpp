@@ -11,6 +11,7 @@
 
 #include "base/spare_bytes.hpp"
 #include "base/waiting.hpp"
+#include "remote/http_headers.hpp"
 
 namespace nacre {
 namespace {
@@ -21,6 +22,12 @@ using std::chrono::milliseconds;
 constexpr const char* closing = "the connection is being closed";
 constexpr const char* given_up = "nobody waits for it any more";
 constexpr const char* silent = "no answer in time; check the network and the server's address";
+// Under a limit fewer blocks go at once: each ends in its time, and none begins with a burst of
+// its own that is more than a second's worth of all.
+constexpr std::uint64_t least_share = std::uint64_t{1} << 20U;  // bytes per second
+constexpr milliseconds longest_pause{1000};
+constexpr std::uint64_t longest_body = std::uint64_t{16} << 20U;
+
 constexpr std::array known_headers = {"location",      "retry-after",     "content-type",
                                       "x-seafile-otp", "x-seafile-wiped", "date"};
 
@@ -29,48 +36,6 @@ struct FreeEasy {
 };
 struct FreeMulti {
   void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
-};
-
-// Request headers in memory of our own, wiped when it goes: curl sends them from here.
-class HeaderList {
- public:
-  explicit HeaderList(const HttpRequest& request) {
-    std::size_t size = 0;
-    for (const auto& line : request.headers) size += line.size() + 1;
-    for (const auto& line : request.secret_headers) {
-      size += line.start.size() + line.secret->bytes().size() + 1;
-    }
-    text_.reserve(size);  // never moves: nothing of it is left behind anywhere
-    nodes_.reserve(request.headers.size() + request.secret_headers.size() + 1);
-    static char no_expect[] = "Expect:";  // NOLINT(modernize-avoid-c-arrays): curl wants char*
-    nodes_.push_back({no_expect, nullptr});
-    for (const auto& line : request.headers) add(as_bytes(line), {});
-    for (const auto& line : request.secret_headers) {
-      add(as_bytes(line.start), line.secret->bytes());
-    }
-    for (std::size_t i = 1; i < nodes_.size(); ++i) nodes_[i - 1].next = &nodes_[i];
-  }
-  ~HeaderList() { wipe(text_); }
-  HeaderList(const HeaderList&) = delete;
-  HeaderList& operator=(const HeaderList&) = delete;
-
-  curl_slist* get() noexcept { return nodes_.data(); }
-
- private:
-  void add(ByteView start, ByteView rest) {
-    const auto cuts = [](std::uint8_t c) { return c < 0x20; };
-    if (std::ranges::any_of(start, cuts) || std::ranges::any_of(rest, cuts)) {
-      throw Error(Errc::invalid, "a header holds a line break");
-    }
-    const auto at = text_.size();
-    text_.insert(text_.end(), start.begin(), start.end());
-    text_.insert(text_.end(), rest.begin(), rest.end());
-    text_.push_back(0);
-    nodes_.push_back({reinterpret_cast<char*>(text_.data() + at), nullptr});
-  }
-
-  Bytes text_;
-  std::vector<curl_slist> nodes_;
 };
 
 // The failures that another try may heal.
@@ -89,6 +54,12 @@ bool is_passing(CURLcode code) noexcept {
     case CURLE_SSL_CONNECT_ERROR: return true;
     default: return false;
   }
+}
+
+// The lower of those that are set; 0: none is.
+std::uint64_t least_limit(const HttpOptions& options) noexcept {
+  const auto [low, high] = std::minmax(options.download_limit, options.upload_limit);
+  return low == 0 ? high : low;
 }
 
 Errc errc_of(CURLcode code) noexcept {
@@ -122,12 +93,18 @@ struct HttpLoop::Multi {
 
 // One try of one request.  Belongs to the loop's thread from submit() until `done`.
 struct HttpLoop::Transfer {
-  Transfer(const HttpRequest& r, std::string u) : request(r), url(std::move(u)), headers(r) {}
+  Transfer(const HttpRequest& r, std::string u, std::chrono::seconds more, TokenBucket& its_bucket)
+      : request(r),
+        url(std::move(u)),
+        headers(r),
+        deadline(Clock::now() + r.time_limit + more),
+        bucket(its_bucket) {}
 
   const HttpRequest& request;
   const std::string url;
   HeaderList headers;
-  Clock::time_point deadline = Clock::now() + request.time_limit;
+  Clock::time_point deadline;
+  TokenBucket& bucket;  // of its direction, which is that of the longer body
   std::unique_ptr<CURL, FreeEasy> easy;
   bool too_large = false;
   HttpOutcome outcome;
@@ -151,6 +128,7 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
   auto& outcome = transfer.outcome;
   transfer.hear();
   const ByteView bytes(reinterpret_cast<const std::uint8_t*>(data), size);
+  if (transfer.request.body.empty()) transfer.bucket.take(size);
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   if (transfer.request.sink && status >= 200 && status < 300) {
@@ -201,7 +179,11 @@ std::size_t HttpLoop::Transfer::on_header(char* data, std::size_t, std::size_t s
 }
 
 HttpLoop::HttpLoop(const HttpOptions& options, bool loopback)
-    : options_(options), loopback_(loopback), multi_(std::make_unique<Multi>()) {
+    : options_(options),
+      loopback_(loopback),
+      multi_(std::make_unique<Multi>()),
+      download_(options.download_limit),
+      upload_(options.upload_limit) {
   static const auto initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (initialised == CURLE_OK) multi_->handle.reset(curl_multi_init());
   auto* multi = multi_->handle.get();
@@ -228,7 +210,10 @@ void HttpLoop::close() {
 }
 
 HttpOutcome HttpLoop::attempt(const HttpRequest& request, const std::string& url) {
-  const auto transfer = std::make_shared<Transfer>(request, url);
+  const auto limit = least_limit(options_);
+  const auto transfer = std::make_shared<Transfer>(
+      request, url, std::chrono::seconds(limit == 0 ? 0 : longest_body / limit),
+      request.body.empty() ? download_ : upload_);
   std::unique_lock lock(mutex_);
   if (closed_) {
     HttpOutcome outcome;
@@ -236,7 +221,7 @@ HttpOutcome HttpLoop::attempt(const HttpRequest& request, const std::string& url
     outcome.why = closing;
     return outcome;
   }
-  (request.bulk ? bulk_ : small_).push_back(transfer);
+  (!request.bulk ? small_ : waiting::here.urgent ? urgent_ : bulk_).push_back(transfer);
   curl_multi_wakeup(multi_->handle.get());
   const auto over = [&] { return transfer->over; };
   const auto end = waiting::wait(transfer->finished, lock, over);
@@ -254,6 +239,11 @@ HttpOutcome HttpLoop::attempt(const HttpRequest& request, const std::string& url
   return std::move(transfer->outcome);
 }
 
+std::size_t HttpLoop::queued() const {
+  const std::lock_guard lock(mutex_);
+  return small_.size() + urgent_.size() + bulk_.size();
+}
+
 bool HttpLoop::pause(milliseconds time) {
   const auto& waits = waiting::here;
   if (Clock::now() + time >= waits.until()) return false;
@@ -269,7 +259,7 @@ void HttpLoop::run(const std::stop_token& stop) {
     int running = 0;
     curl_multi_perform(multi_->handle.get(), &running);
     if (collect()) continue;  // slots are free: first see who is next
-    curl_multi_poll(multi_->handle.get(), nullptr, 0, 1000, nullptr);
+    curl_multi_poll(multi_->handle.get(), nullptr, 0, static_cast<int>(pause_.count()), nullptr);
   }
   for (auto& transfer : active_) {
     curl_multi_remove_handle(multi_->handle.get(), transfer->easy.get());
@@ -279,9 +269,10 @@ void HttpLoop::run(const std::stop_token& stop) {
   Queue queued;
   {
     const std::lock_guard lock(mutex_);  // closed_ is set: no more will come
-    queued = std::exchange(small_, {});
-    std::ranges::move(bulk_, std::back_inserter(queued));
-    bulk_.clear();
+    for (auto* queue : {&small_, &urgent_, &bulk_}) {
+      std::ranges::move(*queue, std::back_inserter(queued));
+      queue->clear();
+    }
   }
   for (auto& transfer : queued) finish(*transfer, Errc::interrupted, closing);
 }
@@ -298,6 +289,7 @@ void HttpLoop::drop_abandoned() {
       });
     };
     take(small_);
+    take(urgent_);
     take(bulk_);
     take(active_);
   }
@@ -317,14 +309,14 @@ void HttpLoop::admit() {
   {
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
-    for (auto* queue : {&small_, &bulk_}) {
+    for (auto* queue : {&small_, &urgent_, &bulk_}) {
       while (!queue->empty() && queue->front()->deadline <= now) {
         late.push_back(std::move(queue->front()));
         queue->pop_front();
       }
     }
     const auto places = options_.connections;
-    const auto bulk_places = std::max<std::size_t>(1, places - std::min<std::size_t>(2, places));
+    pause_ = longest_pause;
     auto count = active_.size();
     const auto take = [&](Queue& queue) {
       chosen.push_back(std::move(queue.front()));
@@ -332,15 +324,42 @@ void HttpLoop::admit() {
       ++count;
     };
     while (!small_.empty() && count < places) take(small_);
-    while (!bulk_.empty() && count < places && active_bulk_ < bulk_places) {
-      take(bulk_);
-      ++active_bulk_;
+    for (auto* queue : {&urgent_, &bulk_}) {
+      while (!queue->empty() && count < places && active_bulk_ < bulk_places()) {
+        const auto debt = queue->front()->bucket.wait(now);
+        if (debt.count() > 0) {
+          pause_ = std::min(pause_, debt);
+          break;
+        }
+        take(*queue);
+        ++active_bulk_;
+      }
     }
   }
   for (auto& transfer : late) {
     finish(*transfer, Errc::unreachable, "no answer in time; too many requests are waiting");
   }
   for (const auto& transfer : chosen) start(transfer);
+  if (!chosen.empty()) share_limits();
+}
+
+std::size_t HttpLoop::bulk_places() const {
+  const auto places = options_.connections;
+  const auto all = std::max<std::size_t>(1, places - std::min<std::size_t>(2, places));
+  const auto limit = least_limit(options_);
+  return limit == 0 ? all : std::clamp<std::uint64_t>(limit / least_share, 1, all);
+}
+
+// What is allowed in all, in equal parts.
+void HttpLoop::share_limits() {
+  const auto share = [this](CURLoption option, std::uint64_t limit) {
+    if (limit == 0) return;
+    const auto each = std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, active_.size()));
+    for (const auto& transfer : active_)
+      curl_easy_setopt(transfer->easy.get(), option, static_cast<curl_off_t>(each));
+  };
+  share(CURLOPT_MAX_RECV_SPEED_LARGE, options_.download_limit);
+  share(CURLOPT_MAX_SEND_SPEED_LARGE, options_.upload_limit);
 }
 
 void HttpLoop::start(const Shared& transfer) {
@@ -353,6 +372,7 @@ void HttpLoop::start(const Shared& transfer) {
     return;
   }
   active_.push_back(transfer);
+  transfer->bucket.take(transfer->request.body.size());
   curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer.get());
 }
 
@@ -382,8 +402,9 @@ bool HttpLoop::prepare(Transfer& transfer) {
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // a hanging name server must not hold up the others
   set(CURLOPT_TCP_KEEPALIVE, 1L);
-  set(CURLOPT_BUFFERSIZE, 64L * 1024);  // copied from while it is in the processor's cache
-  set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
+  // Copied from while it is in the processor's cache; under a limit, as much as goes at once.
+  set(CURLOPT_BUFFERSIZE, (options_.download_limit == 0 ? 64L : 16L) * 1024);
+  set(CURLOPT_UPLOAD_BUFFERSIZE, (options_.upload_limit == 0 ? 512L : 16L) * 1024);
   set(CURLOPT_USERAGENT, "nacre/" NACRE_VERSION);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -435,6 +456,7 @@ bool HttpLoop::collect() {
     }
     any = true;
   }
+  if (any) share_limits();
   return any;
 }
 

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "remote/http.hpp"
+#include "remote/token_bucket.hpp"
 
 namespace nacre {
 
@@ -44,6 +45,7 @@ class HttpLoop {
   // False if the loop is closed, or the caller's patience ends, meanwhile.
   bool pause(std::chrono::milliseconds time);
 
+  [[nodiscard]] std::size_t queued() const;
   [[nodiscard]] const HttpOptions& options() const noexcept { return options_; }
 
  private:
@@ -58,19 +60,23 @@ class HttpLoop {
   void start(const Shared& transfer);
   bool prepare(Transfer& transfer);
   bool collect();
+  void share_limits();
   void finish(Transfer& transfer, std::optional<Errc> failure, const char* why);
+  [[nodiscard]] std::size_t bulk_places() const;
 
   const HttpOptions options_;
   const bool loopback_;
   std::unique_ptr<Multi> multi_;
-  std::list<Shared> active_;  // the thread's own, as is the next
+  std::list<Shared> active_;  // the thread's own, as are the next
   std::size_t active_bulk_ = 0;
-  std::mutex mutex_;
+  TokenBucket download_, upload_;
+  std::chrono::milliseconds pause_{0};  // until a limit lets the next one begin
+  mutable std::mutex mutex_;
   std::condition_variable_any closing_;
-  bool closed_ = false;     // guarded by mutex_, as are the next
-  bool abandoned_ = false;  // a transfer that nobody waits for any more is to be dropped
-  Queue small_, bulk_;      // not begun yet
-  std::jthread thread_;     // last in, first out
+  bool closed_ = false;          // guarded by mutex_, as are the next
+  bool abandoned_ = false;       // a transfer that nobody waits for any more is to be dropped
+  Queue small_, urgent_, bulk_;  // not begun yet; in the order in which they are
+  std::jthread thread_;          // last in, first out
 };
 
 }  // namespace nacre

@@ -12,6 +12,8 @@ HttpOptions http_options(const ServerAddress& address) {
   options.insecure_http = address.insecure_http;
   options.connect_timeout = address.connect_timeout;
   options.stall_timeout = address.stall_timeout;
+  options.download_limit = address.download_limit;
+  options.upload_limit = address.upload_limit;
   return options;
 }
 

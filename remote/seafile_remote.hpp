@@ -21,7 +21,8 @@ struct ServerAddress {
   std::optional<std::filesystem::path> ca_file;  // instead of the system's store
   bool insecure_http = false;                    // allow http:// to other than loopback
   std::chrono::seconds connect_timeout{15};
-  std::chrono::seconds stall_timeout{60};  // without a byte either way
+  std::chrono::seconds stall_timeout{60};              // without a byte either way
+  std::uint64_t download_limit = 0, upload_limit = 0;  // bytes per second; 0: none
 };
 
 // Who this machine is to the server.

@@ -16,7 +16,7 @@ set(foreign
   "sodium"      "^crypto/"
   "argon2"      "^crypto/"
   "openssl/"    "^(crypto/|server/|cli/certificate\\.cpp$)"
-  "curl/"       "^remote/http(_[a-z]+)?\\.cpp$"
+  "curl/"       "^remote/http(_[a-z]+)?\\.[ch]pp$"
   "simdjson"    "^remote/json\\.cpp$"
   "zlib"        "^remote/zlib\\.cpp$"
   "lmdb"        "^cache/db\\.cpp$"

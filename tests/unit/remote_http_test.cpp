@@ -14,42 +14,16 @@
 #include <thread>
 
 #include "base/fd.hpp"
+#include "local_http.hpp"
 #include "remote/http.hpp"
 
 using namespace nacre;
 using namespace std::chrono_literals;
+using test::get;
+using test::LocalServer;
+using test::quick;
 
 namespace {
-
-// A real server on a port of its own, on this machine.
-class LocalServer {
- public:
-  explicit LocalServer(
-      std::unique_ptr<httplib::Server> server = std::make_unique<httplib::Server>())
-      : server_(std::move(server)) {
-    server_->new_task_queue = [] { return new httplib::ThreadPool(16); };
-    server_->set_keep_alive_max_count(1000);
-    server_->set_tcp_nodelay(true);
-  }
-  ~LocalServer() {
-    server_->stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  LocalServer(const LocalServer&) = delete;
-  LocalServer& operator=(const LocalServer&) = delete;
-
-  httplib::Server* operator->() { return server_.get(); }
-  std::string start(const std::string& scheme = "http") {
-    const int port = server_->bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_->listen_after_bind(); });
-    while (!server_->is_running()) std::this_thread::yield();
-    return scheme + "://127.0.0.1:" + std::to_string(port);
-  }
-
- private:
-  std::unique_ptr<httplib::Server> server_;
-  std::thread thread_;
-};
 
 // Answers every connection with the same bytes, then hangs up or stays silent.
 class RawServer {
@@ -97,21 +71,6 @@ class RawServer {
   std::atomic<int> connections_ = 0;
   std::thread thread_;
 };
-
-HttpOptions quick(const std::string& url) {
-  HttpOptions options;
-  options.url = url;
-  options.first_backoff = 1ms;
-  options.connect_timeout = 2s;
-  options.stall_timeout = 1s;
-  return options;
-}
-
-HttpRequest get(std::string path) {
-  HttpRequest request;
-  request.path = std::move(path);
-  return request;
-}
 
 template <class F>
 Errc code_of(F&& f) {
@@ -347,35 +306,6 @@ TEST_CASE("who waits is let go when the connection closes") {
     http.reset();
   }
   CHECK(interrupted == 4);
-}
-
-TEST_CASE("many requests at once share few connections") {
-  LocalServer server;
-  std::mutex mutex;
-  std::set<int> ports;
-  server->Get("/x", [&](const httplib::Request& request, httplib::Response& response) {
-    const std::lock_guard lock(mutex);
-    ports.insert(request.remote_port);
-    response.set_content("x", "text/plain");
-  });
-  auto options = quick(server.start());
-  options.connections = 8;
-  Http http(std::move(options));
-  std::atomic<int> good = 0;
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < 16; ++i) {
-      threads.emplace_back([&, i] {
-        for (int n = 0; n < 20; ++n) {
-          auto request = get("/x");
-          request.bulk = i % 2 == 0;
-          if (http.perform(request).status == 200) ++good;
-        }
-      });
-    }
-  }
-  CHECK(good == 320);
-  CHECK(ports.size() <= 8);
 }
 
 TEST_CASE("a sink takes the body piece by piece, and may end it") {
