@@ -43,7 +43,7 @@ class LibraryKey {
     return (plain / cipher_block + 1) * cipher_block;
   }
 
-  // Writes stored_size(plain.size()) bytes to `out`.
+  // Writes stored_size(plain.size()) bytes to `out`, which may begin where `plain` does.
   void encrypt(ByteView plain, MutableByteView out) const;
 
   // A whole block.  Throws Error{corrupt} where length or padding are not

@@ -11,13 +11,11 @@
 namespace nacre {
 namespace {
 
-using Ranges = Overlay::Ranges;
-
 constexpr std::uint64_t most_at_once = 64;  // extents that go to state, where memory is short
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
-void insert_range(Ranges& ranges, std::uint32_t begin, std::uint32_t end) {
-  Ranges merged;
+void insert_range(ExtentRanges& ranges, std::uint32_t begin, std::uint32_t end) {
+  ExtentRanges merged;
   for (const auto& range : ranges) {
     if (range.second < begin || range.first > end) {
       merged.push_back(range);
@@ -30,18 +28,9 @@ void insert_range(Ranges& ranges, std::uint32_t begin, std::uint32_t end) {
   ranges = std::move(merged);
 }
 
-void clip_ranges(Ranges& ranges, std::uint32_t end) {
+void clip_ranges(ExtentRanges& ranges, std::uint32_t end) {
   std::erase_if(ranges, [end](const auto& range) { return range.first >= end; });
   if (!ranges.empty()) ranges.back().second = std::min(ranges.back().second, end);
-}
-
-ExtentRecord pack(const Ranges& valid, ByteView data) {
-  ExtentRecord record{valid, {}};
-  for (const auto& [begin, end] : valid) {
-    const auto part = data.subspan(begin, end - begin);
-    record.data.insert(record.data.end(), part.begin(), part.end());
-  }
-  return record;
 }
 
 }  // namespace
@@ -89,7 +78,7 @@ void FileContent::set_number(NodeNumber number) {
 }
 
 FileContent::Extents::iterator FileContent::unload(Extents::iterator extent) {
-  store_.buffered -= extent->second.data.size();
+  store_.buffered -= extent_size;
   return extents_.erase(extent);
 }
 
@@ -103,22 +92,23 @@ void FileContent::count_saved() {
   counted_ = saved_.bytes();
 }
 
-ExtentRecord FileContent::saved_extent(std::uint64_t index) const {
-  const auto value = store_.state.get(record_key::extent(library_, number_, index));
+// The record of it.
+Bytes FileContent::saved_extent(std::uint64_t index) const {
+  auto value = store_.state.get(record_key::extent(library_, number_, index));
   if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
-  return decode_extent(*value);
+  return *std::move(value);
 }
 
 // An extent in memory, with what state has of it.
 FileContent::Extent& FileContent::load(std::uint64_t index) {
   if (const auto found = extents_.find(index); found != extents_.end()) return found->second;
   Extent extent;
-  extent.data.resize(extent_size);
   if (saved_.contains(index)) {
-    auto record = saved_extent(index);
+    const auto value = saved_extent(index);
+    auto record = decode_extent(value);
     std::size_t at = 0;
     for (const auto& [begin, end] : record.valid) {
-      std::memcpy(extent.data.data() + begin, record.data.data() + at, end - begin);
+      std::memcpy(extent.data.room().data() + begin, record.data.data() + at, end - begin);
       at += end - begin;
     }
     extent.valid = std::move(record.valid);
@@ -145,9 +135,9 @@ std::size_t FileContent::read(std::uint64_t offset, MutableByteView out) {
     for (auto index = offset / extent_size; index * extent_size < offset + out.size(); ++index) {
       const auto start = index * extent_size;
       if (const auto found = extents_.find(index); found != extents_.end()) {
-        overlay.whole(start, found->second.valid, found->second.data);
+        overlay.whole(start, found->second.valid, found->second.data.room());
       } else if (saved_.contains(index)) {
-        overlay.packed(start, saved_extent(index));
+        overlay.packed(start, decode_extent(saved_extent(index)));
       }
     }
     gaps = overlay.finish();
@@ -214,7 +204,7 @@ void FileContent::write(std::uint64_t offset, ByteView bytes) {
     const auto length =
         static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size() - done, extent_size - begin));
     auto& extent = load(index);
-    std::memcpy(extent.data.data() + begin, bytes.data() + done, length);
+    std::memcpy(extent.data.room().data() + begin, bytes.data() + done, length);
     insert_range(extent.valid, begin, begin + length);
     extent.version = version_since_save();
     done += length;
@@ -278,12 +268,13 @@ State::Change FileContent::record() {
 }
 
 // The change that brings an extent to state, which has it from the staging on.
-State::Change FileContent::take(std::uint64_t index, const Extent& extent) {
+State::Change FileContent::take(std::uint64_t index, Extent& extent) {
   if (!extent.valid.empty())
     saved_size_ =
         std::max<std::uint64_t>(saved_size_, index * extent_size + extent.valid.back().second);
   saved_.set(index, extent.version);
-  return {record_key::extent(library_, number_, index), encode(pack(extent.valid, extent.data))};
+  return {record_key::extent(library_, number_, index),
+          encode_extent(extent.valid, extent.data.room())};
 }
 
 State::Change FileContent::removal(std::uint64_t index) const {

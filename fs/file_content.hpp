@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/buffer.hpp"
 #include "cache/state.hpp"
 #include "fs/depot.hpp"
 #include "fs/file_reader.hpp"
@@ -87,13 +88,13 @@ class FileContent {
  private:
   // What memory has that is newer than what state has.
   struct Extent {
-    Overlay::Ranges valid;
-    Bytes data;                 // extent_size bytes
+    ExtentRanges valid;
+    Buffer data{extent_size};
     std::uint64_t version = 0;  // as SavedExtents has it
   };
   using Extents = std::map<std::uint64_t, Extent>;
 
-  [[nodiscard]] ExtentRecord saved_extent(std::uint64_t index) const;
+  [[nodiscard]] Bytes saved_extent(std::uint64_t index) const;
   Extent& load(std::uint64_t index);
   Extents::iterator unload(Extents::iterator extent);
   void unload_all();
@@ -101,7 +102,7 @@ class FileContent {
   [[nodiscard]] bool fits(std::uint64_t bytes) const;
   bool spill();
   std::vector<State::Change> take_unsaved(std::size_t most);
-  State::Change take(std::uint64_t index, const Extent& extent);
+  State::Change take(std::uint64_t index, Extent& extent);
   State::Change removal(std::uint64_t index) const;
   void drop_extents(std::vector<State::Change>& staged);
   void count_saved();

@@ -30,14 +30,14 @@ void Overlay::lay(std::uint64_t begin, ByteView bytes) {
   at_ = to;
 }
 
-void Overlay::whole(std::uint64_t start, const Ranges& valid, ByteView extent) {
+void Overlay::whole(std::uint64_t start, const ExtentRanges& valid, ByteView extent) {
   for (const auto& [begin, end] : valid) lay(start + begin, extent.subspan(begin, end - begin));
 }
 
-void Overlay::packed(std::uint64_t start, const ExtentRecord& record) {
+void Overlay::packed(std::uint64_t start, const ExtentView& record) {
   std::size_t at = 0;
   for (const auto& [begin, end] : record.valid) {
-    lay(start + begin, ByteView(record.data).subspan(at, end - begin));
+    lay(start + begin, record.data.subspan(at, end - begin));
     at += end - begin;
   }
 }

@@ -19,9 +19,8 @@ class Overlay {
       : offset_(offset), out_(out), base_limit_(base_limit), at_(offset) {}
 
   // In ascending order; `start` is where the extent begins in the file.
-  using Ranges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // begin, end; in the extent
-  void whole(std::uint64_t start, const Ranges& valid, ByteView extent);  // all of its bytes
-  void packed(std::uint64_t start, const ExtentRecord& record);           // those that are valid
+  void whole(std::uint64_t start, const ExtentRanges& valid, ByteView extent);  // all of its bytes
+  void packed(std::uint64_t start, const ExtentView& record);  // those that are valid
 
   // What the published file has to fill.
   struct Gap {

@@ -18,6 +18,8 @@ namespace nacre {
 
 class RecordWriter {
  public:
+  explicit RecordWriter(std::size_t size = 0) { bytes_.reserve(size); }
+
   template <std::unsigned_integral T>
   RecordWriter& number(T value) {
     for (std::size_t i = 0; i < sizeof(T); ++i)

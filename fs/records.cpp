@@ -144,16 +144,19 @@ FileRecord decode_file(ByteView bytes) {
   return record;
 }
 
-Bytes encode(const ExtentRecord& record) {
-  RecordWriter out;
-  out.number(static_cast<std::uint32_t>(record.valid.size()));
-  for (const auto& [begin, end] : record.valid) out.number(begin).number(end);
-  return out.raw(record.data).take();
+Bytes encode_extent(const ExtentRanges& valid, ByteView extent) {
+  std::size_t size = sizeof(std::uint32_t);
+  for (const auto& [begin, end] : valid) size += 2 * sizeof(std::uint32_t) + (end - begin);
+  RecordWriter out(size);
+  out.number(static_cast<std::uint32_t>(valid.size()));
+  for (const auto& [begin, end] : valid) out.number(begin).number(end);
+  for (const auto& [begin, end] : valid) out.raw(extent.subspan(begin, end - begin));
+  return out.take();
 }
 
-ExtentRecord decode_extent(ByteView bytes) {
+ExtentView decode_extent(ByteView bytes) {
   RecordReader in(bytes);
-  ExtentRecord record;
+  ExtentView record;
   const auto count = in.number<std::uint32_t>();
   std::uint64_t total = 0;
   std::uint32_t last = 0;
@@ -166,8 +169,8 @@ ExtentRecord decode_extent(ByteView bytes) {
     total += end - begin;
     last = end;
   }
-  if (in.rest().size() != total) throw Error(Errc::corrupt, "state: an extent's size is wrong");
-  record.data.assign(in.rest().begin(), in.rest().end());
+  record.data = in.rest();
+  if (record.data.size() != total) throw Error(Errc::corrupt, "state: an extent's size is wrong");
   return record;
 }
 

@@ -64,18 +64,22 @@ struct FileRecord {
   bool partial = false;       // some of what was written after `version` is here as well
 };
 
-struct ExtentRecord {
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> valid;  // offset, end; ascending, apart
-  Bytes data;                                                  // of these, one after the other
+// Begin and end in an extent; ascending, apart.
+using ExtentRanges = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+
+// An extent's record as it is read.
+struct ExtentView {
+  ExtentRanges valid;
+  ByteView data;  // of these, one after the other; in the record's bytes
 };
 
 Bytes encode_base(const Commit& commit);
 Bytes encode(const EntryRecord& record);
 Bytes encode(const FileRecord& record);
-Bytes encode(const ExtentRecord& record);
+Bytes encode_extent(const ExtentRanges& valid, ByteView extent);  // of its bytes those
 Commit decode_base(ByteView bytes);
 EntryRecord decode_entry(ByteView bytes);
 FileRecord decode_file(ByteView bytes);
-ExtentRecord decode_extent(ByteView bytes);
+ExtentView decode_extent(ByteView bytes);
 
 }  // namespace nacre

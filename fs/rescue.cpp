@@ -263,7 +263,7 @@ std::string Rescue::copy_piece(const LibraryId& library, const Item& item, int o
     const auto extent = decode_extent(*bytes);
     std::size_t at = 0;
     for (const auto& [begin, end] : extent.valid) {
-      write_at(out, offset + begin, ByteView(extent.data).subspan(at, end - begin));
+      write_at(out, offset + begin, extent.data.subspan(at, end - begin));
       at += end - begin;
       if (begin <= known) known = end;
     }

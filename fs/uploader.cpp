@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/buffer.hpp"
 #include "base/error.hpp"
 #include "crypto/chunker.hpp"
 #include "crypto/hash.hpp"
@@ -39,13 +40,13 @@ struct Uploader::Impl {
     std::size_t unhashed = 0;
   };
   struct Chunk {
-    Bytes plain;
+    Buffer plain;
     std::size_t index;
     std::shared_ptr<Cut> cut;
   };
   struct Block {
     ObjectId id;
-    Bytes stored;
+    Buffer stored;
     bool missing = false;
   };
   struct Failure {
@@ -56,8 +57,8 @@ struct Uploader::Impl {
   Impl(Depot& depot, const LibraryId& library, std::shared_ptr<const LibraryKey> key,
        std::uint64_t limit);
 
-  Block make_block(Bytes plain) const;
-  void add_chunk(const std::shared_ptr<Cut>& cut, Bytes plain, bool last);
+  Block make_block(Buffer plain) const;
+  void add_chunk(const std::shared_ptr<Cut>& cut, Buffer plain, bool last);
   void make_room(std::unique_lock<std::mutex>& lock, std::uint64_t bytes);
   void hashed(Cut& cut, std::size_t index, std::uint64_t length, Block block);
   void settle(std::size_t blocks, std::uint64_t bytes);
@@ -112,22 +113,22 @@ void Uploader::Impl::rethrow() const {
   if (failure) throw Error(failure->code, failure->why);
 }
 
-Uploader::Impl::Block Uploader::Impl::make_block(Bytes plain) const {
+// Encrypted where it is: the chunk's buffer has room for the padding.
+Uploader::Impl::Block Uploader::Impl::make_block(Buffer plain) const {
   Block block;
   if (key) {
-    block.stored.resize(stored_size(plain.size()));
-    key->encrypt(plain, block.stored);
-  } else {
-    block.stored = std::move(plain);
+    const auto stored = plain.room().first(stored_size(plain.size()));
+    key->encrypt(plain.bytes(), stored);
+    plain.use(stored.size());
   }
-  block.id = sha1(block.stored);
+  block.id = sha1(plain.bytes());
+  block.stored = std::move(plain);
   return block;
 }
 
-void Uploader::Impl::add_chunk(const std::shared_ptr<Cut>& cut, Bytes plain, bool last) {
+void Uploader::Impl::add_chunk(const std::shared_ptr<Cut>& cut, Buffer plain, bool last) {
   const auto length = plain.size();
   const auto index = cut->ids.size();
-  const auto encrypted = key ? stored_size(length) : 0;
   if (length <= hash_inline || last) {  // add() would only wait for it
     auto block = make_block(std::move(plain));
     std::unique_lock lock(mutex);
@@ -139,7 +140,7 @@ void Uploader::Impl::add_chunk(const std::shared_ptr<Cut>& cut, Bytes plain, boo
     return;
   }
   std::unique_lock lock(mutex);
-  make_room(lock, length + encrypted);  // both, until it has been encrypted
+  make_room(lock, stored_size(length));
   cut->ids.emplace_back();
   cut->lengths.push_back(length);
   ++cut->unhashed;
@@ -205,15 +206,13 @@ void Uploader::Impl::hash_all(const std::stop_token& stop) {
     Chunk chunk = std::move(to_hash.front());
     to_hash.pop_front();
     const auto length = chunk.plain.size();
-    const auto both = length + (key ? stored_size(length) : 0);
     Block block;
     if (!failure) run(lock, [&] { block = make_block(std::move(chunk.plain)); });
     --chunk.cut->unhashed;
     if (failure) {
-      settle(1, both);
+      settle(1, stored_size(length));
       continue;
     }
-    if (key) charged -= length;
     hashed(*chunk.cut, chunk.index, length, std::move(block));
     changed.notify_all();
   }
@@ -268,12 +267,12 @@ void Uploader::Impl::send_all(const std::stop_token& stop) {
     if (!failure) {
       run(lock, [&] {
         if (block.missing) {
-          depot.remote().put_block(library, block.id, block.stored);
+          depot.remote().put_block(library, block.id, block.stored.bytes());
           sent += block.stored.size();
         }
-        depot.remember_block(library, block.id, block.stored,
+        depot.remember_block(library, block.id, block.stored.bytes(),
                              key ? BlockCache::Kind::ciphertext : BlockCache::Kind::plain);
-        block.stored = Bytes();  // not = {}, which keeps the room
+        block.stored = {};
       });
     }
     if (failure) ask_ready.notify_one();  // to give up what waits there
@@ -297,30 +296,31 @@ FsObject Uploader::add(PlainSource& source) {
   const ChunkLimits limits;
   Chunker chunker(limits);
   const auto cut = std::make_shared<Impl::Cut>();
-  const auto room_for = [&](std::uint64_t left) {
-    return static_cast<std::size_t>(std::min<std::uint64_t>(left, limits.max + piece));
+  const auto buffer_for = [&](std::uint64_t left) {
+    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(left, limits.max + piece));
+    return Buffer(LibraryKey::stored_size(most));
   };
-  Bytes chunk;
-  chunk.reserve(room_for(size));
+  auto chunk = buffer_for(size);
   std::size_t fed = 0;  // of `chunk`
   for (std::uint64_t offset = 0; offset < size;) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece, size - offset));
-    chunk.resize(chunk.size() + want);
-    source.read(offset, MutableByteView(chunk).last(want));
+    source.read(offset, chunk.room().subspan(chunk.size(), want));
+    chunk.use(chunk.size() + want);
     offset += want;
     while (fed < chunk.size()) {
-      const auto step = chunker.feed(ByteView(chunk).subspan(fed));
+      const auto step = chunker.feed(chunk.bytes().subspan(fed));
       fed += step.taken;
       if (!step.border) continue;
-      Bytes rest;
-      rest.reserve(room_for(chunk.size() - fed + (size - offset)));
-      rest.assign(chunk.begin() + static_cast<std::ptrdiff_t>(fed), chunk.end());
-      chunk.resize(fed);
+      const auto behind = chunk.bytes().subspan(fed);
+      auto rest = buffer_for(behind.size() + (size - offset));
+      std::ranges::copy(behind, rest.room().begin());
+      rest.use(behind.size());
+      chunk.use(fed);
       impl.add_chunk(cut, std::exchange(chunk, std::move(rest)), false);
       fed = 0;
     }
   }
-  if (!chunk.empty()) impl.add_chunk(cut, std::move(chunk), true);
+  if (chunk.size() != 0) impl.add_chunk(cut, std::move(chunk), true);
 
   {
     std::unique_lock lock(impl.mutex);
