@@ -26,6 +26,19 @@ constexpr std::size_t extent_pages = 8;
 constexpr std::size_t extent_size =
     (extent_pages * page - page_header - SealKey::overhead) / 16 * 16;
 
+// Freed pages are used again a transaction or two later, and not all fit where they are wanted.
+// Of a limit so much is left to that, so that the file keeps to it; a small one is for what is
+// kept, and the file is larger.
+constexpr std::uint64_t small_limit = std::uint64_t{64} << 20U;
+
+std::uint64_t room_for_blocks(std::uint64_t limit) {
+  return limit < small_limit ? limit : limit - limit / 64 - (std::uint64_t{16} << 20U);
+}
+
+std::size_t room_for_file(std::uint64_t limit) {
+  return static_cast<std::size_t>(limit < small_limit ? limit * 5 / 4 + small_limit : limit);
+}
+
 constexpr std::size_t touches_kept = 4096;  // uses remembered until the next write
 constexpr unsigned least_free_percent = 5;  // of the disk; nothing is admitted below
 
@@ -98,11 +111,8 @@ struct BlockCache::Store {
   Store(const std::filesystem::path& its_dir, SealKey its_key, std::uint64_t its_limit)
       : dir(its_dir),
         key(std::move(its_key)),
-        limit(its_limit),
-        // Freed pages are reused a transaction or two later, hence the slack.
-        db(open_disposable(
-            dir, static_cast<std::size_t>(limit + limit / 4 + (std::uint64_t{64} << 20U)) / page *
-                     page)) {
+        limit(room_for_blocks(its_limit)),
+        db(open_disposable(dir, room_for_file(its_limit) / page * page)) {
     records = db.table("blocks");
     extents = db.table("extents");
     turns = db.table("turns");
@@ -230,6 +240,7 @@ struct BlockCache::Store {
     if (!stays) txn.put(turns, record.turn, name);
     used += record.cost();
     if (stays) pinned += record.cost();
+    db.let_go_of_pages(record.cost());
   }
 
   // The bytes of an extent, checked, until the next call of this thread; or nothing.
@@ -254,7 +265,7 @@ struct BlockCache::Store {
 
   const std::filesystem::path dir;
   const SealKey key;
-  const std::uint64_t limit;
+  const std::uint64_t limit;  // of all blocks
   Db db;
   Table records{}, extents{}, turns{};
   Pins pins;

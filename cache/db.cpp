@@ -2,6 +2,7 @@
 #include "cache/db.hpp"
 
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr unsigned max_tables = 8;
 constexpr unsigned max_readers = 256;
+constexpr std::uint64_t looked_at = std::uint64_t{32} << 20U;  // bytes between letting go of pages
 
 void check(int rc, const char* doing) {
   if (rc == MDB_SUCCESS) return;
@@ -152,7 +154,8 @@ Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
   check(mdb_env_open(env, dir.c_str(), MDB_NOTLS | MDB_NOSYNC, 0600), "open");
   MDB_envinfo info;
   check(mdb_env_info(env, &info), "info");
-  map_ = map_of(env, info.me_mapsize);
+  map_size_ = info.me_mapsize;
+  map_ = map_of(env, map_size_);
 }
 
 Table Db::table(const char* name) {
@@ -166,6 +169,7 @@ Table Db::table(const char* name) {
 ReadTxn Db::read() const { return {env_.get(), MDB_RDONLY}; }
 WriteTxn Db::write() { return WriteTxn(env_.get()); }
 void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
+
 void Db::copy(ByteView value, MutableByteView out) const {
   if (map_ == nullptr) {
     std::ranges::copy(value.first(out.size()), out.begin());
@@ -179,6 +183,13 @@ void Db::copy(ByteView value, MutableByteView out) const {
     at += got;
     out = out.subspan(static_cast<std::size_t>(got));
   }
+  let_go_of_pages(value.size());
+}
+
+void Db::let_go_of_pages(std::uint64_t used) const noexcept {
+  if (map_ == nullptr || used_->fetch_add(used) + used < looked_at) return;
+  *used_ = 0;
+  ::madvise(const_cast<std::uint8_t*>(map_), map_size_, MADV_DONTNEED);
 }
 
 std::uint64_t Db::file_size() const {

@@ -7,6 +7,7 @@
 // Error{full} when the map or the disk is, Error{corrupt} for a damaged file.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -74,6 +75,10 @@ class Db {
   // page faults so, and the system reads ahead of those who read in sequence.
   void copy(ByteView value, MutableByteView out) const;
 
+  // So many bytes were used.  Pages of the file that were looked at count as memory of this process
+  // until they are let go of, which is done from time to time; they stay in the system's cache.
+  void let_go_of_pages(std::uint64_t used) const noexcept;
+
   [[nodiscard]] std::uint64_t file_size() const;            // of a whole file, in bytes
   [[nodiscard]] std::uint64_t bytes_of(Table table) const;  // in pages that hold something
 
@@ -89,6 +94,9 @@ class Db {
   };
   std::unique_ptr<MDB_env, Close> env_;
   const std::uint8_t* map_ = nullptr;  // of the whole file; null: not known
+  std::size_t map_size_ = 0;
+  std::unique_ptr<std::atomic<std::uint64_t>> used_ =  // since pages were let go of
+      std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 
 // For environments that may be lost: opens `dir`, anew where it is damaged or

@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "base/error.hpp"
+#include "base/heap.hpp"
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
@@ -35,6 +36,7 @@ void start_log(const stdfs::path& state_dir) {
 }
 
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
+  heap::keep_large_buffers();
   auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
   if (source.account) {
     source.account->server.download_limit = tuning.download_limit;

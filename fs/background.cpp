@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/spare_bytes.hpp"
+#include "base/heap.hpp"
 
 namespace nacre {
 namespace {
@@ -74,7 +74,7 @@ void Fetchers::run(const std::stop_token& stop) {
   for (;;) {
     if (!ready_.wait_for(lock, stop, idle, any)) {
       lock.unlock();
-      spare_bytes::let_go();  // of what was fetched into
+      heap::give_back();  // what was fetched into
       lock.lock();
       if (!ready_.wait(lock, stop, any)) return;
     }

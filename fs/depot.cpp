@@ -13,7 +13,6 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/single_flight.hpp"
-#include "base/spare_bytes.hpp"
 #include "crypto/hash.hpp"
 #include "fs/background.hpp"
 #include "fs/lru.hpp"
@@ -169,7 +168,8 @@ struct Depot::Impl {
   }
 
   std::shared_ptr<const Bytes> hold_fetched(const ContentId& key) {
-    auto stored = spare_bytes::shared(referred([&] { return remote.block(key.library, key.id); }));
+    auto stored =
+        std::make_shared<const Bytes>(referred([&] { return remote.block(key.library, key.id); }));
     held.with([&](auto& lru) { return lru.put(key, stored, stored->size()); });
     return stored;
   }

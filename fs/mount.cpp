@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount.hpp"
 
-#include <malloc.h>
-
 #include <utility>
 
 #include "fs/control.hpp"
@@ -11,20 +9,7 @@
 #include "fs/mountpoint.hpp"
 
 namespace nacre {
-namespace {
-
-// Buffers of extents and blocks come and go all the time.  Mapped each by itself, as malloc does
-// with large ones, each costs page faults, and when it goes an interrupt of every processor.
-void keep_large_buffers() noexcept {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as much as malloc lets it be
-  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
-  ::mallopt(M_ARENA_MAX, 1);  // or every thread keeps what it had
-}
-
-}  // namespace
-
 void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
-  keep_large_buffers();
   check_mountpoint(plan.mountpoint);  // before anything is asked of the server
   const SessionOptions options = {.mountpoint = plan.mountpoint,
                                   .source = plan.source,

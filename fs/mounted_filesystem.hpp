@@ -183,6 +183,7 @@ class MountedFilesystem final : public Filesystem {
   std::string connection_error_;           // guarded by follow_mutex_; empty: the server answers
   std::thread::id follower_id_;            // guarded by follow_mutex_, as is the next
   bool look_now_ = false;                  // somebody saw the server go, or come back
+  unsigned looks_until_account_ = 0;       // the follower's own
   std::atomic<bool> list_is_old_ = false;  // of libraries: the server could not be asked
   std::atomic<bool> flushed_ = false;      // by `nacre umount`
   std::jthread follower_;                  // last: ends first

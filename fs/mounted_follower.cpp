@@ -20,6 +20,10 @@ constexpr auto last_flush = 30s;  // how long the end of a mount waits for the s
 constexpr auto last_probe = 10s;  // and for its first word
 constexpr auto first_pause = 1s;  // between two looks at a server that does not answer
 
+// Heads are asked for each time, in one request; which libraries there are, and how full the
+// account is, every so often.
+constexpr unsigned looks_per_account = 10;
+
 // What more waiting may heal.
 bool passes(Errc code) {
   return code == Errc::interrupted || code == Errc::unreachable || code == Errc::busy;
@@ -123,7 +127,7 @@ void MountedFilesystem::follow(const std::stop_token& stop) {
     const bool answers = error.empty() && !remote_->away();
     follow_changed_.wait_for(lock, stop, answers ? poll : std::min(poll, pause),
                              [this] { return look_now_; });
-    look_now_ = false;
+    if (std::exchange(look_now_, false)) looks_until_account_ = 0;
     pause = answers ? first_pause : pause * 2;
     pause = std::min(pause, poll);
   }
@@ -135,8 +139,13 @@ void MountedFilesystem::look_at_server() {
   if (!ids.empty()) {
     for (const auto& [library, head] : remote_->heads(ids)) sync_of(library).head_seen(head);
   }
+  if (looks_until_account_ != 0 && !list_is_old_) {
+    --looks_until_account_;
+    return;
+  }
   if (plan_.libraries.empty() || list_is_old_) look_at_libraries();
   const auto quota = remote_->quota();
+  looks_until_account_ = looks_per_account - 1;
   const std::lock_guard lock(quota_mutex_);
   quota_ = quota;
 }

@@ -9,7 +9,6 @@
 #include <new>
 #include <utility>
 
-#include "base/spare_bytes.hpp"
 #include "base/waiting.hpp"
 #include "remote/http_headers.hpp"
 
@@ -145,7 +144,7 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
     if (body.empty()) {
       curl_off_t length = -1;
       curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-      if (length > 0) body = spare_bytes::take(std::min(limit, static_cast<std::size_t>(length)));
+      if (length > 0) body.reserve(std::min(limit, static_cast<std::size_t>(length)));
     }
     body.insert(body.end(), bytes.begin(), bytes.end());
   } catch (const std::bad_alloc&) {

@@ -27,11 +27,12 @@ import kit  # noqa: E402
 import figures  # noqa: E402
 import library  # noqa: E402
 import reading  # noqa: E402
+import staying  # noqa: E402
 import trees  # noqa: E402
 import writing  # noqa: E402
 from yardsticks import MIB, Curl, Missing, World  # noqa: E402
 
-FIGURES = reading.FIGURES | writing.FIGURES | trees.FIGURES
+FIGURES = reading.FIGURES | writing.FIGURES | trees.FIGURES | staying.FIGURES
 
 
 class Bench:

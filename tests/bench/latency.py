@@ -9,8 +9,8 @@ port that it prints, and carries bytes to PORT and back, half a round trip each 
 A connection costs one more round trip at its beginning, as a TCP handshake does (the
 kernel accepts on loopback at once).  Slow start and loss are not imitated.  What is
 under way is bounded: a direction with 64 MiB in the air takes no more.
-It prints "SENT RECEIVED", the bytes so far towards the server and from it, per line of input,
-and ends when its input does.
+It prints "SENT RECEIVED REQUESTS" per line of input, the bytes so far towards the server and
+from it, and how many requests of HTTP/1.1 are in them; and ends when its input does.
 """
 
 import collections
@@ -49,7 +49,7 @@ class Direction:
                 self.pieces.append((due, piece))
                 self.size += len(piece)
                 self.changed.notify_all()
-            self.count(len(piece))
+            self.count(piece)
             if not piece:
                 return
 
@@ -79,13 +79,14 @@ class Direction:
 class Line:
     def __init__(self, port, round_trip):
         self.port, self.round_trip = port, round_trip
-        self.bytes, self.lock = [0, 0], threading.Lock()
+        self.bytes, self.requests, self.lock = [0, 0], 0, threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
 
     def counter(self, way):
-        def count(size):
+        def count(piece):
             with self.lock:
-                self.bytes[way] += size
+                self.bytes[way] += len(piece)
+                self.requests += piece.count(b" HTTP/1.1\r\n")
         return count
 
     def serve(self):
@@ -116,12 +117,17 @@ class Proxy:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def carried(self):
-        """Bytes to the server, and from it."""
+    def so_far(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        sent, received = self.process.stdout.readline().split()
-        return int(sent), int(received)
+        return [int(number) for number in self.process.stdout.readline().split()]
+
+    def carried(self):
+        """Bytes to the server, and from it."""
+        return tuple(self.so_far()[:2])
+
+    def requests(self):
+        return self.so_far()[2]
 
     def __enter__(self):
         return self
@@ -140,7 +146,7 @@ def main():
     threading.Thread(target=line.serve, daemon=True).start()
     print(line.listener.getsockname()[1], flush=True)
     for _ in sys.stdin:
-        print(*line.bytes, flush=True)
+        print(*line.bytes, line.requests, flush=True)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,29 @@ class Storage:
         return self.object({"dirents": sorted(entries, key=lambda entry: entry["name"].encode(),
                                               reverse=True), "type": 3, "version": 1})
 
+    def read(self, name):
+        with open(self.place("fs", name), "rb") as file:
+            return json.loads(zlib.decompress(file.read()))
+
+    def root(self):
+        with open(os.path.join(self.top, "heads", self.library), encoding="ascii") as file:
+            head = file.read().strip()
+        with open(self.place("commits", head), encoding="utf-8") as file:
+            return json.load(file)["root_id"]
+
+    def changed(self, folder, path, size):
+        """The folder with the file below it of another size, and so of another id."""
+        name, *rest = path
+        entries = self.read(folder)["dirents"]
+        for entry in entries:
+            if entry["name"] != name:
+                continue
+            if rest:
+                entry["id"] = self.changed(entry["id"], rest, size)
+            else:
+                entry |= {"size": size, "id": hashlib.sha1(b"%d" % size).hexdigest()}
+        return self.folder(entries)
+
     def publish(self, root):
         """A commit on top of the head, with this root."""
         head_path = os.path.join(self.top, "heads", self.library)

@@ -11,15 +11,16 @@ from latency import Proxy
 from yardsticks import MIB, Gocryptfs, Rclone, copy, drop_caches, read_all, timed, write_random
 
 
-def big_library(bench, encrypted, name=None):
+def big_library(bench, encrypted, name=None, size=None):
     """A library with one big file of random bytes, written once; its id and its blocks."""
     name = name or ("big-encrypted" if encrypted else "big-plain")
+    size = size or bench.size
 
     def make():
         world = bench.world
         world.library(name, encrypted)
         source = world.path("source")
-        write_random(source, bench.size)
+        write_random(source, size)
         client = world.client()
         with world.mounted(name, client, encrypted=encrypted) as mount:
             copy(source, mount.path("big"))
