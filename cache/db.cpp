@@ -21,7 +21,7 @@ namespace {
 
 constexpr unsigned max_tables = 8;
 constexpr unsigned max_readers = 256;
-constexpr std::uint64_t looked_at = std::uint64_t{32} << 20U;  // bytes between letting go of pages
+constexpr std::uint64_t looked_at = std::uint64_t{16} << 20U;  // bytes between letting go of pages
 
 void check(int rc, const char* doing) {
   if (rc == MDB_SUCCESS) return;

@@ -24,7 +24,7 @@ class Depot {
  public:
   struct Options {
     std::uint64_t parsed_memory = std::uint64_t{24} << 20U;  // directories and files kept parsed
-    std::uint64_t block_memory = std::uint64_t{64} << 20U;   // fetched blocks held in memory
+    std::uint64_t block_memory = std::uint64_t{48} << 20U;   // fetched blocks held in memory
     unsigned fetchers = 8;                       // block fetches in the background at once
     std::chrono::milliseconds patience{30'000};  // of those, with a server that says nothing
   };

@@ -28,6 +28,7 @@ def stream(bench):
                       "its limit and 1 %", "below", limit / MIB * 1.01, "MiB")
     pace = bench.row("time of its last tenth", "its first tenth", "within", 1.15)
     memory = bench.row("memory after it", "150 MiB", "below", 150, "MiB")
+    highest = bench.row("memory meanwhile, at most", "-", "below", None, "MiB")
     client = world.client()
     with world.mounted(name, client, "-o", f"cache-limit={limit}", encrypted=True) as mount:
         drop_caches()
@@ -44,9 +45,12 @@ def stream(bench):
                         begun = time.monotonic()
                 if got != length:
                     raise AssertionError(f"{got} bytes instead of {length}")
-        tenth = len(times) // 10
+        tenth = max(1, len(times) // 10)
         cache.add(largest)
         pace.add(sum(times[-tenth:]), sum(times[:tenth]))
+        highest.add(resident(mount.process, "VmHWM"))
+        # What is kept for the next request goes back when none comes.
+        kit.wait_until(lambda: resident(mount.process, "RssAnon") < 110, "memory goes back", 15)
         memory.add(resident(mount.process))
     world.forget(client)
 
@@ -63,6 +67,7 @@ def processor_seconds(process):
 def idle(bench):
     world, count = bench.world, 20 if bench.small else 200
     polls, every = 2, 30
+    seconds = (polls + 0.5) * every  # from just after a poll
     for n in range(count):
         world.library(f"idle-{n}")
     asked = bench.row(f"idle, {count} libraries: requests per poll", "1", "below", 1, "requests")
@@ -76,9 +81,9 @@ def idle(bench):
             first = line.requests()
             kit.wait_until(lambda: line.requests() > first, "a poll", 2 * every)
             before, spent = line.requests(), processor_seconds(mount.process)
-            time.sleep(polls * every)  # it is the time in which nothing is to happen
+            time.sleep(seconds)  # it is the time in which nothing is to happen
             asked.add((line.requests() - before) / polls)
-            load.add((processor_seconds(mount.process) - spent) / (polls * every) * 100)
+            load.add((processor_seconds(mount.process) - spent) / seconds * 100)
             mount.end()
         finally:
             mount.end_at_once()
