@@ -21,7 +21,8 @@ import sys
 import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "mount"))
+for folder in ("mount", "interop"):
+    sys.path.insert(0, os.path.join(ROOT, "tests", folder))
 import kit  # noqa: E402
 
 import figures  # noqa: E402

@@ -5,10 +5,13 @@ import os
 import shutil
 import time
 
+import kit
 import library
 from latency import Proxy
 from reading import big_library
-from yardsticks import MIB, PATIENCE, Gocryptfs, Missing, copy, drop_caches, timed, write_random
+from peer import Peer
+from yardsticks import (MIB, PATIENCE, Gocryptfs, Missing, copy, drop_caches, need, timed,
+                        write_random)
 
 
 def write_big(bench):
@@ -72,6 +75,45 @@ def create(bench):
         world.forget(client)
 
 
+def create_far(bench):
+    """Until the server has all of them, by way of a line; the peer finds its files there already."""
+    world, count = bench.world, bench.files
+    row = bench.row(f"create {count:,} files until confirmed, 20 ms round trip", "seaf-cli",
+                    "faster", 3)
+    need("seaf-cli", "seaf-daemon")
+    for run in range(bench.runs):
+        names = [f"far-{run}", f"far-{run}-peer"]
+        for name in names:
+            world.library(name)
+        with Proxy(world.port, 20) as line:
+            client = world.client(line.url)
+            with world.mounted(names[0], client) as mount, bench.profile(mount):
+                os.sync()
+                start = time.monotonic()
+                create_files(mount.where, count)
+                mount.sync(PATIENCE)
+                seconds = time.monotonic() - start
+            world.forget(client)
+            row.add(seconds, sync_by_peer(bench, line.url, names[1], count))
+
+
+def sync_by_peer(bench, url, name, count):
+    world, found = bench.world, bench.curl.library(name)
+    folder = world.path(name)
+    os.mkdir(folder)
+    create_files(folder, count)
+    peer = Peer(world, "peer of " + name, url)
+    try:
+        start = time.monotonic()
+        peer.attach("sync", found, folder)
+        storage = library.Storage(world.storage(), found)
+        kit.wait_until(lambda: len(storage.read(storage.root())["dirents"]) == count,
+                       "the peer has sent all files", PATIENCE)
+        return time.monotonic() - start
+    finally:
+        peer.stop()
+
+
 def small_change(bench):
     """What goes over the line for 4 KiB inside a big file."""
     world = bench.world
@@ -113,4 +155,5 @@ def rename_folder(bench):
         world.forget(client)
 
 
-FIGURES = {"write": write_big, "create": create, "change": small_change, "rename": rename_folder}
+FIGURES = {"write": write_big, "create": create, "create-20ms": create_far,
+           "change": small_change, "rename": rename_folder}

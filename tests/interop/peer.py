@@ -16,8 +16,8 @@ SLOW = 90.0  # the client looks at the server every 30 s
 class Peer:
     """A seaf-daemon with folders of its own."""
 
-    def __init__(self, world, name):
-        self.world = world
+    def __init__(self, world, name, url=None):
+        self.url = url or world.url
         self.top = os.path.join(world.top, name)
         os.makedirs(self.top)
         self.conf = os.path.join(self.top, "conf")
@@ -36,7 +36,7 @@ class Peer:
         return done.stdout
 
     def account(self):
-        return ["-s", self.world.url, "-u", kit.USER, "-p", "secret of user"]
+        return ["-s", self.url, "-u", kit.USER, "-p", "secret of user"]
 
     def create(self, name, password=None):
         secret = ["-e", password] if password else []
