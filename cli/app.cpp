@@ -83,6 +83,8 @@ void add_control(CLI::App& app, Commands& commands) {
   command->add_flag("--wait", synced->wait, "Return when the server has confirmed all of them");
   command->add_flag("--accept-rollback", synced->accept_rollback,
                     "Follow a server that went back to an older state, and wait");
+  command->add_flag("--confirm-deletes", synced->confirm_deletes,
+                    "Send deletions that wait for it, and wait; also of one library's folder");
   command->add_option("--timeout", synced->timeout, "With --wait: give up after S seconds (600)")
       ->option_text("S")
       ->check(CLI::Range(1, 30 * 24 * 3600));

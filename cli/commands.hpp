@@ -110,7 +110,7 @@ Exit lock(const LockOptions& options, const Io& io);
 
 struct SyncOptions {
   std::string mountpoint;
-  bool wait = false, accept_rollback = false;
+  bool wait = false, accept_rollback = false, confirm_deletes = false;
   int timeout = 600;  // seconds
 };
 Exit sync(const SyncOptions& options, const Io& io);

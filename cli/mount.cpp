@@ -71,6 +71,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   plan.fsync_remote = tuning.fsync_remote;
   if (tuning.timeout) plan.timeout_seconds = *tuning.timeout;
   if (tuning.open_limit) plan.open_limit_seconds = *tuning.open_limit;
+  if (tuning.max_deletions) plan.max_deletions = *tuning.max_deletions;
   if (tuning.poll) plan.poll_seconds = *tuning.poll;
   if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
   serve_mount(std::move(plan), std::move(remote));

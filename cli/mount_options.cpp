@@ -135,6 +135,10 @@ bool apply_value(Tuning& tuning, std::string_view key, std::string_view value) {
   } else if (key == "fsync") {
     if (value != "local" && value != "remote") refuse(key, value, "neither local nor remote");
     tuning.fsync_remote = value == "remote";
+  } else if (key == "max-deletions") {
+    const auto most = parsed(value);
+    if (!most) refuse(key, value, "not a number");
+    tuning.max_deletions = *most;
   } else if (key == "open-limit") {
     tuning.open_limit = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (key == "timeout") {

@@ -21,6 +21,7 @@ struct Tuning {
   bool fsync_remote = false;
   std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
   std::optional<int> poll, timeout, open_limit;            // seconds
+  std::optional<std::size_t> max_deletions;                // files; 0: any number
   std::optional<int> quiet;                                // milliseconds
   Shown shown;
 };

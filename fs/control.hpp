@@ -26,7 +26,8 @@ namespace nacre {
 
 struct ControlRequest {
   // words[0] is the verb:
-  //   status [json]; sync wait|nowait SECONDS; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
+  //   status [json]; sync wait|nowait|accept-rollback SECONDS;
+  //   sync confirm-deletes SECONDS [PATH]; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
   //   rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete";
   //   why, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may take a second
   //   and begins with a line "complete" or "fetching"; history PATH text|json COUNT [BEFORE];
