@@ -84,7 +84,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
 Exit mount(const MountOptions& given, const Io& io) {
   auto options = given;
   // A mistake in it is told before anything is begun.
-  const auto tuning = take_mount_options(options);
+  const auto tuning = take_mount_options(options, read_config(config_file()));
   if (options.foreground) {
     const auto mountpoint = absolute_mountpoint(options.places.back());  // before it is one
     std::optional<Watchdog> watchdog;

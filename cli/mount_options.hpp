@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/config.hpp"
 #include "fs/shown.hpp"
 
 namespace nacre {
@@ -26,8 +27,9 @@ struct Tuning {
   Shown shown;
 };
 
-// Understands options.options; those that say what an option of the command line says too
-// (library=, unlock=, ...) are put there.  Throws UsageError.
-Tuning take_mount_options(MountOptions& options);
+// Understands options.options, and below them what the configuration file says of this mount; what
+// an option of the command line says too (library=, unlock=, ...) is put there.  Throws
+// UsageError.
+Tuning take_mount_options(MountOptions& options, const std::vector<ConfigItem>& config);
 
 }  // namespace nacre

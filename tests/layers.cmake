@@ -22,7 +22,7 @@ set(foreign
   "lmdb"        "^cache/db\\.cpp$"
   "fuse"        "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
   "httplib"     "^server/"
-  "CLI/"        "^cli/(app|arguments(_[a-z]+)?|completions)\\.[ch]pp$")
+  "CLI/"        "^cli/(app|arguments(_[a-z]+)?|completions|config)\\.[ch]pp$")
 list(LENGTH foreign last)
 math(EXPR last "${last} - 2")
 

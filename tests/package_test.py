@@ -31,6 +31,7 @@ usr/share/man/man1/nacre-mount.1.gz
 usr/share/man/man1/nacre-path.1.gz
 usr/share/man/man1/nacre-serve.1.gz
 usr/share/man/man1/nacre.1.gz
+usr/share/man/man5/nacre.conf.5.gz
 usr/share/man/man7/nacre-format.7.gz
 usr/share/man/man8/mount.nacre.8.gz
 usr/share/zsh/vendor-completions/_nacre
