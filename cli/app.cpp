@@ -55,6 +55,8 @@ void add_mount(CLI::App& app, Commands& commands) {
   add_password(command, options->password);
   command->add_flag("--foreground", options->foreground, "Stay in the foreground, log to stderr");
   command->add_flag("--read-only", options->read_only, "Take no changes");
+  command->add_flag("--lock-on-sleep", options->lock_on_sleep,
+                    "Lock encrypted libraries when the machine goes to sleep");
   command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
       ->option_text("DIR");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")

@@ -87,7 +87,7 @@ Exit doctor(const DoctorOptions& options, const Io& io);
 struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
   std::vector<std::string> libraries, unlock, options;
-  bool foreground = false, read_only = false;
+  bool foreground = false, read_only = false, lock_on_sleep = false;
   bool sloppy = false;  // options that nobody knows are left out
   std::string cache_dir, state_dir, fsync;
   PasswordSource password;

@@ -10,10 +10,12 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/desktop.hpp"
 #include "cli/folders.hpp"
 #include "cli/mount_options.hpp"
 #include "cli/mounts.hpp"
 #include "cli/service.hpp"
+#include "cli/sleep.hpp"
 #include "cli/source.hpp"
 #include "fs/mountpoint.hpp"
 
@@ -51,6 +53,8 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
   }
+  std::optional<Desktop> desktop;
+  std::optional<SleepGuard> sleep_guard;
   MountPlan plan{.mountpoint = mountpoint,
                  .source = source.shown,
                  .cache_dir = cache_dir,
@@ -65,6 +69,9 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .ready = [&] {
                    log::info("mounted " + source.shown + " on " + mountpoint.string());
                    ready();
+                   if (tuning.notify) desktop.emplace(mountpoint);
+                   sleep_guard.emplace(mountpoint,
+                                       tuning.lock_on_sleep ? OnSleep::lock : OnSleep::keep_keys);
                  }};
   if (tuning.cache_limit) plan.cache_limit = *tuning.cache_limit;
   if (tuning.write_buffer) plan.write_buffer = *tuning.write_buffer;

@@ -101,6 +101,8 @@ bool apply_word(Tuning& tuning, std::string_view key) {
     tuning.read_only = key == "ro";
   } else if (key == "unverified-blocks") {
     tuning.unverified_blocks = true;
+  } else if (key == "lock-on-sleep") {
+    tuning.lock_on_sleep = true;
   } else if (is_one_of(key, handed_on)) {
     tuning.fuse.emplace_back(key);
   } else {
@@ -137,6 +139,9 @@ bool apply_value(Tuning& tuning, std::string_view key, std::string_view value) {
   } else if (key == "fsync") {
     if (value != "local" && value != "remote") refuse(key, value, "neither local nor remote");
     tuning.fsync_remote = value == "remote";
+  } else if (key == "notify") {
+    if (value != "yes" && value != "no") refuse(key, value, "neither yes nor no");
+    tuning.notify = value == "yes";
   } else if (key == "max-deletions") {
     const auto most = parsed(value);
     if (!most) refuse(key, value, "not a number");
@@ -272,6 +277,7 @@ Tuning take_mount_options(MountOptions& options, const std::vector<ConfigItem>& 
   }
   fill_in(options, std::move(file));
   if (options.read_only) tuning.read_only = true;
+  if (options.lock_on_sleep) tuning.lock_on_sleep = true;
   if (!options.fsync.empty()) tuning.fsync_remote = options.fsync == "remote";
   if (!options.password.file.empty() && (options.password.fd || !options.password.command.empty()))
     throw UsageError("mount: -o password-file and another source of passwords; give one");

@@ -25,6 +25,8 @@ struct Tuning {
   std::optional<std::size_t> max_deletions;                // files; 0: any number
   std::optional<int> quiet;                                // milliseconds
   Shown shown;
+  bool notify = true;          // on the desktop
+  bool lock_on_sleep = false;  // encrypted libraries
 };
 
 // Understands options.options, and below them what the configuration file says of this mount; what

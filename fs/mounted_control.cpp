@@ -63,6 +63,11 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     }
     return {};
   }
+  if (verb == "attention") return {0, attention()};
+  if (verb == "sleep" || verb == "wake") {
+    verb == "sleep" ? sleep() : wake();
+    return {};
+  }
   if (verb == "rescue") return rescue(word(1), word(2) == "json");
   if (verb == "umount") return umount(seconds_of(word(1)));
   if (auto reply = path_control(request)) return *std::move(reply);

@@ -121,6 +121,9 @@ class MountedFilesystem final : public Filesystem {
   using Syncs = std::vector<LibrarySync*>;
   ControlReply sync(const Syncs& syncs, bool wait, std::chrono::seconds timeout);
   Syncs confirm_deletions(const std::string& path);
+  void sleep();
+  void wake();
+  std::string attention();
   std::string status_json();
   std::string status_text();
 

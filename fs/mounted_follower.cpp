@@ -123,8 +123,8 @@ void MountedFilesystem::follow(const std::stop_token& stop) {
     const bool answers = error.empty() && !remote_->away();
     follow_changed_.wait_for(lock, stop, answers ? poll : std::min(poll, pause),
                              [this] { return look_now_; });
+    pause = answers || look_now_ ? first_pause : pause * 2;
     look_now_ = false;
-    pause = answers ? first_pause : pause * 2;
     pause = std::min(pause, poll);
   }
 }

@@ -67,6 +67,7 @@ library = four
         os.mkdir(where)
         for text, said in (("[mount]\ncache-limits = 1G\n", "[mount] cache-limits"),
                            ("[mount]\npoll = soon\n", "[mount] poll=soon: not a number"),
+                           ("[mount /other]\nnotify = maybe\n", "[mount /other] notify=maybe"),
                            ("[mount]\npassword = secret\n", "[mount] password"),
                            ("[mount]\npassword-command = pass show x\n",
                             "[mount] password-command: more than one value"),
