@@ -34,6 +34,9 @@ const char* summary_of(const std::string& kind) {
   return "Something needs you";
 }
 
+// What only the server can end.
+bool is_the_servers(const std::string& kind) { return kind == "quota" || kind == "rollback"; }
+
 // Desktops may take a body for markup.
 std::string escaped(const std::string& text) {
   std::string out;
@@ -87,10 +90,12 @@ struct Desktop::Impl {
   void look() noexcept try {
     const auto reply = control_call(socket, {.words = {"attention"}, .secret = std::nullopt}, 10s);
     if (reply.status != 0) return;
-    const auto causes = read_causes(reply.text);
+    auto causes = read_causes(reply.text);
+    const bool away = causes.erase("away") > 0;
     std::erase_if(shown, [&](const auto& each) {
-      const bool over = !causes.contains(each.first);
-      if (over) close(each.second.id);
+      const auto& [key, before] = each;
+      const bool over = !causes.contains(key) && !(away && is_the_servers(before.cause.kind));
+      if (over) close(before.id);
       return over;
     });
     for (const auto& [key, cause] : causes) show(shown[key], cause);

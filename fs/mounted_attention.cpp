@@ -13,9 +13,10 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < ' '; }
 
 }  // namespace
 
-// No names but those of libraries: it is shown where others may look on.
+// Lines of fs/control.hpp.  No names but those of libraries: it is shown where others may look on.
 std::string MountedFilesystem::attention() {
   std::string lines;
+  if (remote_->away()) lines += "away\t\t\n";
   for (auto* library : all_libraries()) {
     const auto status = sync_of(library->id).status();
     const auto say = [&](const char* kind, std::string text) {

@@ -141,6 +141,33 @@ class Notified(OnABus):
         self.assertNotIn("secret", body)
 
 
+    def test_a_full_account_and_a_server_that_went_back_are_shown(self):
+        self.world.library("lib")
+        mount = self.world.mount("a", "--library", "lib")
+        put(mount.path("secret one"), "1")
+        mount.sync()
+        self.world.faults("GET permission-check/.op=upload status 443")
+        put(mount.path("secret two"), "2")
+        _, number, _, body = self.desktop.wait_shown("full")
+        self.assertNotIn("secret", body)
+        self.world.stop_server()
+        storage, backup = self.world.path("storage"), self.world.path("backup")
+        shutil.copytree(storage, backup)
+        self.world.faults()
+        self.world.start_server()
+        mount.sync()
+        self.desktop.wait(["closed", number])
+        self.world.stop_server()
+        shutil.rmtree(storage)
+        os.rename(backup, storage)
+        self.world.start_server()
+        _, number, _, body = self.desktop.wait_shown("went back")
+        self.assertIn("lib: ", body)
+        self.world.nacre("sync", mount.where, "--accept-rollback")
+        self.desktop.wait(["closed", number])
+        self.assertEqual(len(self.desktop.shown("")), 2)
+
+
 class Asleep(OnABus):
     def setUp(self):
         super().setUp()
