@@ -28,8 +28,8 @@ class Braked {
     for (int i = 0; i < files; ++i) here.unlink(path(folder, i));
     here.rmdir(folder);
   }
-  ControlReply sync(const std::string& how = "wait") {
-    return here.fs().control({{"sync", how, "30"}, std::nullopt});
+  ControlReply sync(const std::string& how = "wait", const char* seconds = "30") {
+    return here.fs().control({{"sync", how, seconds}, std::nullopt});
   }
   bool parks() {
     const auto head = cloud.head();
@@ -104,7 +104,7 @@ TEST_CASE("what is written after the word was given is not confirmed by it", "[b
   world.here.watch.before = [](std::string_view member) {
     if (member == "check_upload") throw Error(Errc::unreachable, "server: no answer");
   };
-  CHECK(world.sync("confirm-deletes").status == 4);
+  CHECK(world.sync("confirm-deletes", "1").status == 4);
   world.here.watch.before = nullptr;
   for (int i = 0; i < 4; ++i) world.here.write(Braked::path("more", i), "encrypted");
   CHECK(world.parks());
@@ -199,7 +199,7 @@ TEST_CASE("a deleted folder counts as all files in it, and waits while nobody ca
     if (member == "objects") throw Error(Errc::unreachable, "server: no answer");
   };
   const auto head = world.cloud.head();
-  CHECK(world.sync().status == 4);
+  CHECK(world.sync("wait", "1").status == 4);
   CHECK(world.cloud.head() == head);
   world.here.watch.before = nullptr;
   CHECK(world.parks());
