@@ -22,9 +22,8 @@ void check_owner(const std::filesystem::path& file) {
     throw Error(Errc::invalid, file.string() + ": " + std::generic_category().message(errno));
   const bool ours = st.st_uid == ::geteuid() || st.st_uid == 0;
   if (!ours || (st.st_mode & 022U) != 0)
-    throw Error(
-        Errc::denied,
-        file.string() + ": others may write it; it must be yours, and `chmod " + "go-w` it");
+    throw Error(Errc::denied,
+                file.string() + ": others may write it; it must be yours, and `chmod go-w` it");
 }
 
 }  // namespace
