@@ -33,6 +33,7 @@ enum class Errc {
   busy,            // the server asks to come back later, or lost a race
   gone,            // the library was deleted on the server
   rolled_back,     // the server has an older state of the library than we have seen
+  unconfirmed,     // so much would be deleted on the server that a person is asked first
   corrupt,         // bytes that do not match their id, do not parse, or do not decrypt
   quota,           // the account is full
   full,            // the disk here is full

@@ -55,6 +55,8 @@ void add_mount(CLI::App& app, Commands& commands) {
   add_password(command, options->password);
   command->add_flag("--foreground", options->foreground, "Stay in the foreground, log to stderr");
   command->add_flag("--read-only", options->read_only, "Take no changes");
+  command->add_flag("--lock-on-sleep", options->lock_on_sleep,
+                    "Lock encrypted libraries when the machine goes to sleep");
   command->add_option("--cache-dir", options->cache_dir, "Where fetched data is kept")
       ->option_text("DIR");
   command->add_option("--state-dir", options->state_dir, "Where unsent changes are kept")
@@ -83,6 +85,8 @@ void add_control(CLI::App& app, Commands& commands) {
   command->add_flag("--wait", synced->wait, "Return when the server has confirmed all of them");
   command->add_flag("--accept-rollback", synced->accept_rollback,
                     "Follow a server that went back to an older state, and wait");
+  command->add_flag("--confirm-deletes", synced->confirm_deletes,
+                    "Send deletions that wait for it, and wait; also of one library's folder");
   command->add_option("--timeout", synced->timeout, "With --wait: give up after S seconds (600)")
       ->option_text("S")
       ->check(CLI::Range(1, 30 * 24 * 3600));

@@ -87,7 +87,7 @@ Exit doctor(const DoctorOptions& options, const Io& io);
 struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
   std::vector<std::string> libraries, unlock, options;
-  bool foreground = false, read_only = false;
+  bool foreground = false, read_only = false, lock_on_sleep = false;
   bool sloppy = false;  // options that nobody knows are left out
   std::string cache_dir, state_dir, fsync;
   PasswordSource password;
@@ -110,7 +110,7 @@ Exit lock(const LockOptions& options, const Io& io);
 
 struct SyncOptions {
   std::string mountpoint;
-  bool wait = false, accept_rollback = false;
+  bool wait = false, accept_rollback = false, confirm_deletes = false;
   int timeout = 600;  // seconds
 };
 Exit sync(const SyncOptions& options, const Io& io);

@@ -11,10 +11,12 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/desktop.hpp"
 #include "cli/folders.hpp"
 #include "cli/mount_options.hpp"
 #include "cli/mounts.hpp"
 #include "cli/service.hpp"
+#include "cli/sleep.hpp"
 #include "cli/source.hpp"
 #include "fs/mountpoint.hpp"
 
@@ -56,6 +58,8 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
   }
+  std::optional<Desktop> desktop;
+  std::optional<SleepGuard> sleep_guard;
   MountPlan plan{.mountpoint = mountpoint,
                  .source = source.shown,
                  .cache_dir = cache_dir,
@@ -70,12 +74,16 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .ready = [&] {
                    log::info("mounted " + source.shown + " on " + mountpoint.string());
                    ready();
+                   if (tuning.notify) desktop.emplace(mountpoint);
+                   sleep_guard.emplace(mountpoint,
+                                       tuning.lock_on_sleep ? OnSleep::lock : OnSleep::keep_keys);
                  }};
   if (tuning.cache_limit) plan.cache_limit = *tuning.cache_limit;
   if (tuning.write_buffer) plan.write_buffer = *tuning.write_buffer;
   plan.fsync_remote = tuning.fsync_remote;
   if (tuning.timeout) plan.timeout_seconds = *tuning.timeout;
   if (tuning.open_limit) plan.open_limit_seconds = *tuning.open_limit;
+  if (tuning.max_deletions) plan.max_deletions = *tuning.max_deletions;
   if (tuning.poll) plan.poll_seconds = *tuning.poll;
   if (tuning.quiet) plan.quiet_milliseconds = *tuning.quiet;
   serve_mount(std::move(plan), std::move(remote));
@@ -88,7 +96,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
 Exit mount(const MountOptions& given, const Io& io) {
   auto options = given;
   // A mistake in it is told before anything is begun.
-  const auto tuning = take_mount_options(options);
+  const auto tuning = take_mount_options(options, read_config(config_file()));
   if (options.foreground) {
     const auto mountpoint = absolute_mountpoint(options.places.back());  // before it is one
     std::optional<Watchdog> watchdog;

@@ -9,6 +9,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "cli/folders.hpp"
+
 namespace nacre {
 namespace {
 
@@ -101,6 +103,8 @@ bool apply_word(Tuning& tuning, std::string_view key) {
     tuning.read_only = key == "ro";
   } else if (key == "unverified-blocks") {
     tuning.unverified_blocks = true;
+  } else if (key == "lock-on-sleep") {
+    tuning.lock_on_sleep = true;
   } else if (is_one_of(key, handed_on)) {
     tuning.fuse.emplace_back(key);
   } else {
@@ -141,6 +145,13 @@ bool apply_value(Tuning& tuning, std::string_view key, std::string_view value) {
   } else if (key == "fsync") {
     if (value != "local" && value != "remote") refuse(key, value, "neither local nor remote");
     tuning.fsync_remote = value == "remote";
+  } else if (key == "notify") {
+    if (value != "yes" && value != "no") refuse(key, value, "neither yes nor no");
+    tuning.notify = value == "yes";
+  } else if (key == "max-deletions") {
+    const auto most = parsed(value);
+    if (!most) refuse(key, value, "not a number");
+    tuning.max_deletions = *most;
   } else if (key == "open-limit") {
     tuning.open_limit = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (key == "timeout") {
@@ -178,16 +189,90 @@ void apply(Tuning& tuning, MountOptions& options, std::string_view option) {
   // Never a secret where every user of the machine can read it.
   if (key == "password" || key == "pass" || key == "token")
     throw UsageError("mount: -o " + std::string(key) +
-                     ": a command line can be read by everybody; use password-file=FILE");
+                     ": others could read it here; use password-file=FILE");
   if (!known && !options.sloppy)
     throw UsageError("mount: -o " + std::string(option) +
                      ": unknown, or its value is missing; see nacre-mount(1)");
 }
 
+// One line of the configuration file, as if it were given with -o.
+void apply(Tuning& tuning, MountOptions& options, const ConfigItem& item) {
+  const auto& key = item.key;
+  if (item.values.size() > 1 && key != "library" && key != "unlock")
+    throw UsageError(key + ": more than one value; put it between quotes, and give it once");
+  for (const auto& value : item.values) {
+    Tuning unused;
+    if (key == "password-command") {
+      options.password.command = value;
+    } else if (key == "read-only" && (value == "true" || value == "false")) {
+      tuning.read_only = value == "true";
+    } else if (value == "true" && apply_word(tuning, key)) {
+      continue;
+    } else if (value != "false" || !apply_word(unused, key)) {
+      apply(tuning, options, key + "=" + value);
+    }
+  }
+}
+
+constexpr std::string_view any_mount = "mount";  // a section's name; with a place behind it for one
+
+// Whether a section is for one mount, which is this: [mount MOUNTPOINT] or [mount SOURCE].
+bool is_for(const std::string& section, const MountOptions& options) {
+  if (section == any_mount) return false;
+  const auto place = section.substr(any_mount.size() + 1);
+  return place == absolute_mountpoint(options.places.back()) ||
+         (options.places.size() == 2 && place == options.places[0]);
+}
+
+void apply_checked(Tuning& tuning, MountOptions& options, const ConfigItem& item) {
+  constexpr std::string_view prefix = "mount: -o ";
+  const auto where = config_file().string() + ": [" + item.section + "] ";
+  if (item.section != any_mount && !item.section.starts_with(std::string(any_mount) + " "))
+    throw UsageError(where + item.key + ": options stand in sections [mount] and [mount PLACE]");
+  try {
+    apply(tuning, options, item);
+  } catch (const UsageError& e) {
+    const std::string_view why = e.what();
+    throw UsageError(where + std::string(why.substr(why.starts_with(prefix) ? prefix.size() : 0)));
+  }
+}
+
+// What is not said by `options`.
+void fill_in(MountOptions& options, MountOptions file) {
+  const auto fill = [](auto& given, auto& other) {
+    if (given.empty()) given = std::move(other);
+  };
+  fill(options.libraries, file.libraries);
+  fill(options.unlock, file.unlock);
+  fill(options.cache_dir, file.cache_dir);
+  fill(options.state_dir, file.state_dir);
+  const auto& password = options.password;
+  if (!password.fd && password.command.empty() && password.file.empty())
+    options.password = std::move(file.password);
+}
+
+// What the file says of this mount, before what it says of all.  All of it is looked at, so that a
+// mistake does not wait for its mount.
+MountOptions apply_config(Tuning& tuning, const MountOptions& options,
+                          const std::vector<ConfigItem>& config) {
+  Tuning others;
+  MountOptions all, own, elsewhere;
+  for (const auto& item : config) {
+    const bool of_all = item.section == any_mount;
+    apply_checked(of_all ? tuning : others, of_all ? all : elsewhere, item);
+  }
+  for (const auto& item : config) {
+    if (is_for(item.section, options)) apply_checked(tuning, own, item);
+  }
+  fill_in(own, std::move(all));
+  return own;
+}
+
 }  // namespace
 
-Tuning take_mount_options(MountOptions& options) {
+Tuning take_mount_options(MountOptions& options, const std::vector<ConfigItem>& config) {
   Tuning tuning;
+  auto file = apply_config(tuning, options, config);
   for (const auto& given : options.options) {
     std::string_view list = given;
     while (!list.empty()) {
@@ -196,7 +281,9 @@ Tuning take_mount_options(MountOptions& options) {
       list.remove_prefix(std::min(comma + 1, list.size()));
     }
   }
+  fill_in(options, std::move(file));
   if (options.read_only) tuning.read_only = true;
+  if (options.lock_on_sleep) tuning.lock_on_sleep = true;
   if (!options.fsync.empty()) tuning.fsync_remote = options.fsync == "remote";
   if (!options.password.file.empty() && (options.password.fd || !options.password.command.empty()))
     throw UsageError("mount: -o password-file and another source of passwords; give one");

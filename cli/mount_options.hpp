@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/config.hpp"
 #include "fs/shown.hpp"
 
 namespace nacre {
@@ -22,12 +23,16 @@ struct Tuning {
   std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
   std::uint64_t download_limit = 0, upload_limit = 0;      // bytes per second; 0: none
   std::optional<int> poll, timeout, open_limit;            // seconds
+  std::optional<std::size_t> max_deletions;                // files; 0: any number
   std::optional<int> quiet;                                // milliseconds
   Shown shown;
+  bool notify = true;          // on the desktop
+  bool lock_on_sleep = false;  // encrypted libraries
 };
 
-// Understands options.options; those that say what an option of the command line says too
-// (library=, unlock=, ...) are put there.  Throws UsageError.
-Tuning take_mount_options(MountOptions& options);
+// Understands options.options, and below them what the configuration file says of this mount; what
+// an option of the command line says too (library=, unlock=, ...) is put there.  Throws
+// UsageError.
+Tuning take_mount_options(MountOptions& options, const std::vector<ConfigItem>& config);
 
 }  // namespace nacre

@@ -49,6 +49,8 @@ class Cutter {
       entry.waits = true;
     } else if (dirty) {
       entry.content = save(node);
+      entry.size = node.current_size();
+      entry.dirty_since = node.dirty_since;
       entry.waits = !entry.content;
     }
   }

@@ -26,6 +26,8 @@ struct BatchEntry {
   NodeNumber number = 0;
   Dirent dirent;                      // as it will be published
   std::uint64_t version = 0;          // of the content
+  std::uint64_t size = 0;             // of the content, when the batch was cut
+  std::uint64_t dirty_since = 0;      // generation of its first unsent write
   std::optional<std::size_t> folder;  // of a directory with changes: its place in Batch::folders
 
   // A file whose content was published before.

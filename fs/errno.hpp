@@ -31,6 +31,7 @@ namespace nacre {
     case Errc::busy: return EIO;               // EAGAIN would be retried without a pause
     case Errc::gone: return ESTALE;
     case Errc::rolled_back: return EIO;
+    case Errc::unconfirmed: return EIO;
     case Errc::corrupt: return EIO;
     case Errc::quota: return EDQUOT;
     case Errc::full: return ENOSPC;

@@ -3,6 +3,7 @@
 // The key of a library while it is unlocked.  Any thread may call any member.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -30,12 +31,18 @@ class KeyHolder {
     return key_;
   }
   void set(std::shared_ptr<const LibraryKey> key) {
+    wanted_ = false;
     const std::lock_guard lock(mutex_);
     key_ = std::move(key);
   }
 
+  // Somebody looked for what is locked, since the key was set or taken away.
+  void want() noexcept { wanted_ = true; }
+  [[nodiscard]] bool wanted() const noexcept { return wanted_; }
+
  private:
   const bool encrypted_;
+  std::atomic<bool> wanted_ = false;
   mutable std::mutex mutex_;
   std::shared_ptr<const LibraryKey> key_;  // guarded by mutex_
 };

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "fs/brake.hpp"
 #include "fs/content_view.hpp"
 #include "fs/library_sync.hpp"
 #include "fs/uploader.hpp"
@@ -75,6 +76,7 @@ void LibrarySync::push(bool all) {
     library_.first_change = library_.last_change = Clock::now();
     return;
   }
+  check_deletions(batch);
   context_.depot.remote().check_upload(library_.id, static_cast<std::int64_t>(batch.bytes));
   failpoint("push.cut");
   std::vector<FsObject> objects;
@@ -82,6 +84,31 @@ void LibrarySync::push(bool all) {
   failpoint("push.blocks");
   std::ranges::move(build_directories(batch, context_.depot), std::back_inserter(objects));
   publish(std::move(batch), std::move(objects));
+}
+
+// A batch that takes much from the server waits until somebody agrees to it, or takes it back.
+void LibrarySync::check_deletions(const Batch& batch) {
+  if (context_.max_deletions == 0) return;
+  BrakeRules rules{.most = context_.max_deletions};
+  {
+    const std::lock_guard lock(mutex_);
+    rules.confirmed = confirmed_;
+  }
+  const bool parks = loses_too_much(batch, context_.depot, rules, [this](NodeNumber number) {
+    learn_id(number, parked_ids_);
+    return parked_ids_[number].second;
+  });
+  {
+    const std::lock_guard lock(mutex_);
+    parked_ = parks ? std::optional(batch.generation) : std::nullopt;
+  }
+  if (parks)
+    throw Error(Errc::unconfirmed,
+                library_.name + ": more than " + std::to_string(rules.most) +
+                    " files would be deleted or overwritten on the server; nothing of this "
+                    "library is sent before you agree, with `" +
+                    confirm_command() + "`, or bring them back");
+  parked_ids_.clear();
 }
 
 void LibrarySync::publish(Batch batch, std::vector<FsObject> objects) {

@@ -25,7 +25,7 @@ constexpr auto look_up = 200ms;  // how often who waits looks whether its caller
 bool is_parked(Errc code) {
   return code == Errc::read_only || code == Errc::quota || code == Errc::denied ||
          code == Errc::locked || code == Errc::gone || code == Errc::corrupt ||
-         code == Errc::rolled_back;
+         code == Errc::rolled_back || code == Errc::unconfirmed;
 }
 
 }  // namespace
@@ -95,6 +95,22 @@ void LibrarySync::accept_rollback() {
   wake(true);
 }
 
+bool LibrarySync::confirm_deletions() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!parked_) return false;
+    confirmed_ = *parked_;
+  }
+  wake(true);
+  return true;
+}
+
+std::string LibrarySync::confirm_command() const {
+  const auto path = context_.mountpoint / library_.shown_name;
+  return "nacre sync '" + (library_.shown_name.empty() ? context_.mountpoint : path).string() +
+         "' --confirm-deletes";
+}
+
 void LibrarySync::wait_sent(Clock::time_point deadline) {
   std::uint64_t target = 0;
   {
@@ -144,7 +160,8 @@ SyncStatus LibrarySync::status() {
   status.error = error_;
   status.code = code_;
   status.conflicts = conflicts_;
-  if (retry_at_ > Clock::now())
+  if (parked_) status.confirm = confirm_command();
+  if (retry_at_ > Clock::now() && code_ != Errc::unconfirmed)
     status.retry_in = std::chrono::ceil<std::chrono::seconds>(retry_at_ - Clock::now());
   return status;
 }
@@ -152,9 +169,15 @@ SyncStatus LibrarySync::status() {
 // When there will be something to do, unless somebody wakes us.
 LibrarySync::Clock::time_point LibrarySync::next_time() {
   auto due = Clock::time_point::max();
+  std::optional<std::uint64_t> parked;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!error_.empty() && code_ == Errc::unconfirmed) parked = parked_;
+  }
   {
     const std::lock_guard lock(context_.mutex);
-    if (library_.ready && library_.changed() && !library_.keys->locked()) {
+    if (library_.ready && library_.changed() && !library_.keys->locked() &&
+        parked != library_.generation) {
       due = std::min(library_.last_change + context_.quiet,
                      library_.first_change + longest_quiet_factor * context_.quiet);
     } else {
@@ -188,6 +211,7 @@ void LibrarySync::run(const std::stop_token& stop) {
       const std::lock_guard lock(mutex_);
       error_.clear();
       rollback_accepted_ = false;
+      parked_.reset();
       failures_ = 0;
       retry_at_ = {};
     } catch (const Error& error) {
@@ -214,6 +238,8 @@ void LibrarySync::note_failure(const Error& error) {
       longest_retry, shortest_retry * (1U << std::min(failures_, 6U)));
   ++failures_;
   retry_at_ = Clock::now() + (is_parked(code_) ? longest_retry : wait);
+  // What is changed next may be the end of it.
+  if (code_ == Errc::unconfirmed) retry_at_ = Clock::now() + context_.quiet;
 }
 
 void LibrarySync::work() {
@@ -282,24 +308,25 @@ void LibrarySync::make_ready() {
   }
 }
 
-// The id that an unsent file's content has, and of which version of it.
-ObjectId LibrarySync::id_of(NodeNumber number, std::uint64_t& version) {
+// The id that an unsent file's content has, unless it is known of this version of it.
+void LibrarySync::learn_id(NodeNumber number, KnownIds& known) {
+  auto& [version, id] = known[number];
   State::Ticket ticket = 0;
   {
     const std::lock_guard lock(context_.mutex);
     const auto* node = context_.tree.find_number(library_, number);
-    if (!node || !node->content) return {};
+    if (!node || !node->content) return;
     ticket = node->content->save();
   }
   context_.state.commit(ticket);
   auto view = ContentView::open(context_.depot, context_.state.snapshot(), library_.id,
                                 library_.keys, number);
-  if (!view) return {};  // written just now: asked for again
-  version = view->version();
+  if (!view || view->version() == version) return;  // none: written just now, asked for again
   Uploader uploader(context_.depot, library_.id, library_.keys->get());
   const auto object = uploader.add(*view);
   uploader.finish();
-  return object.id;
+  version = view->version();
+  id = object.id;
 }
 
 // Whether `head` builds on what we have seen: a server that was put back to an older state must
@@ -380,11 +407,7 @@ void LibrarySync::pull(const ObjectId& head) {
     }
     if (round > 50) throw Error(Errc::busy, library_.name + ": changes faster than it can be read");
     if (!needs.directories.empty()) context_.depot.fetch_objects(library_.id, needs.directories);
-    for (const auto number : needs.ids) {
-      std::uint64_t version = 0;
-      const auto id = id_of(number, version);
-      known[number] = {version, id};
-    }
+    for (const auto number : needs.ids) learn_id(number, known);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,8 @@ struct SyncContext {
   ObjectId client;           // creator of our commits
   std::chrono::milliseconds quiet;
   std::chrono::milliseconds open_limit;  // a file that is not closed is sent after so long
+  std::size_t max_deletions;             // in a batch, without being asked; 0: any number
+  std::filesystem::path mountpoint;
   std::function<void()> worked = [] {};  // called when a library may show another head
 };
 
@@ -44,6 +47,7 @@ struct SyncStatus {
   std::string error;           // empty: none
   Errc code = Errc::internal;  // of the error
   std::chrono::seconds retry_in{0};
+  std::string confirm;           // the command that agrees to deletions; empty: none wait
   std::optional<ObjectId> head;  // that the mount shows
   std::size_t conflicts = 0;     // copies made since the mount began
 };
@@ -67,6 +71,8 @@ class LibrarySync {
   void send_now();
   // The person wants the server's older state after all: what it has lost goes here too.
   void accept_rollback();
+  // The person agrees to the deletions that wait; false: none do.
+  bool confirm_deletions();
   // Returns when the server has confirmed all that was changed before the call, and
   // the mount shows the head that was seen last; else throws Error: why not.  A request
   // that is given up (fs/patience.hpp) stops waiting.
@@ -85,11 +91,13 @@ class LibrarySync {
   void pull(const ObjectId& head);
   void check_forward(const Commit& head);
   void push(bool all);
+  void check_deletions(const Batch& batch);
+  [[nodiscard]] std::string confirm_command() const;
   void fill_batch(Batch& batch, std::vector<FsObject>& objects);
   void publish(Batch batch, std::vector<FsObject> objects);
   void settle_intent();
   void finish_intent(const ObjectId& head);
-  ObjectId id_of(NodeNumber number, std::uint64_t& version);
+  void learn_id(NodeNumber number, KnownIds& known);
   bool contains(const ObjectId& head, const ObjectId& commit);
   void check_same_library(const Commit& commit) const;
   void note_failure(const Error& error);
@@ -111,8 +119,11 @@ class LibrarySync {
   Clock::time_point retry_at_{};
   std::size_t conflicts_ = 0;
   bool rollback_accepted_ = false;
+  std::optional<std::uint64_t> parked_;  // generation of a batch that waits to be confirmed
+  std::uint64_t confirmed_ = 0;          // deletions up to this generation were agreed to
 
-  std::optional<Intent> intent_;     // the thread's own
+  std::optional<Intent> intent_;     // the thread's own, as is the next
+  KnownIds parked_ids_;              // of contents in a batch that waits to be confirmed
   std::atomic<bool> armed_ = false;  // the thread knows that there are changes
   std::mutex thread_mutex_;
   std::jthread thread_;  // last: ends first

@@ -35,11 +35,12 @@ struct MountPlan {
   bool rescue_only = false;  // sends nothing; knows only libraries with unsent changes
   std::uint64_t cache_limit = std::uint64_t{10} << 30U;   // bytes
   std::uint64_t write_buffer = std::uint64_t{64} << 20U;  // bytes of unsent data in memory
-  bool fsync_remote = false;      // fsync(2) returns when the server has confirmed the file
-  int poll_seconds = 30;          // how often heads are asked for
-  int quiet_milliseconds = 2000;  // a library without changes for so long is sent
-  int open_limit_seconds = 300;   // a file that is not closed is sent after so long
-  int timeout_seconds = 30;       // how long a program waits for a server that says nothing
+  bool fsync_remote = false;        // fsync(2) returns when the server has confirmed the file
+  int poll_seconds = 30;            // how often heads are asked for
+  int quiet_milliseconds = 2000;    // a library without changes for so long is sent
+  int open_limit_seconds = 300;     // a file that is not closed is sent after so long
+  std::size_t max_deletions = 500;  // files that a batch may take from the server unasked; 0: all
+  int timeout_seconds = 30;         // how long a program waits for a server that says nothing
   Shown shown = {};
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers

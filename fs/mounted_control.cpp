@@ -16,6 +16,7 @@ namespace {
 
 // One word for what a library is doing.
 const char* state_word(bool locked, bool ready, const SyncStatus& status) {
+  if (!status.confirm.empty()) return "parked";
   if (!status.error.empty()) return "error";
   if (locked) return "locked";
   if (status.sending) return "sending";
@@ -40,11 +41,12 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   const WaitAs asked(Waiting::at_most(patience()));
   if (verb == "status") return {0, word(1) == "json" ? status_json() : status_text()};
   if (verb == "sync") {
-    const bool accept = word(1) == "accept-rollback";
-    if (accept) {
-      for (auto* sync : all_syncs()) sync->accept_rollback();
+    auto syncs = all_syncs();
+    if (word(1) == "confirm-deletes") syncs = confirm_deletions(word(3));
+    if (word(1) == "accept-rollback") {
+      for (auto* each : syncs) each->accept_rollback();
     }
-    return sync(accept || word(1) == "wait", seconds_of(word(2)));
+    return sync(syncs, word(1) != "nowait", seconds_of(word(2)));
   }
   if (verb == "unlock") {
     if (!request.secret) throw Error(Errc::invalid, "unlock: no password was given");
@@ -61,6 +63,11 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     }
     return {};
   }
+  if (verb == "attention") return {0, attention()};
+  if (verb == "sleep" || verb == "wake") {
+    verb == "sleep" ? sleep() : wake();
+    return {};
+  }
   if (verb == "rescue") return rescue(word(1), word(2) == "json");
   if (verb == "umount") return umount(seconds_of(word(1)));
   if (auto reply = path_control(request)) return *std::move(reply);
@@ -69,16 +76,25 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   return {exit_status(error.code()), error.what()};
 }
 
-ControlReply MountedFilesystem::sync(bool wait, std::chrono::seconds timeout) try {
+ControlReply MountedFilesystem::sync(const Syncs& syncs, bool wait,
+                                     std::chrono::seconds timeout) try {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   // Bytes that are only in memory count too, and are sent from there.
-  for (auto* sync : all_syncs()) sync->send_now();
+  for (auto* sync : syncs) sync->send_now();
   if (!wait) return {};
   look_at_server();
-  for (auto* sync : all_syncs()) sync->wait_sent(deadline);
+  for (auto* sync : syncs) sync->wait_sent(deadline);
   return {};
 } catch (const Error& error) {
   return {exit_status(error.code()), error.what()};
+}
+
+// Of the library that `path` lies in, or of all.  Those that had something to be confirmed.
+MountedFilesystem::Syncs MountedFilesystem::confirm_deletions(const std::string& path) {
+  auto syncs = path.empty() ? all_syncs() : Syncs{&sync_of(library_path(path).library)};
+  std::erase_if(syncs, [](LibrarySync* sync) { return !sync->confirm_deletions(); });
+  if (syncs.empty()) throw Error(Errc::invalid, "sync: no deletions wait to be confirmed here");
+  return syncs;
 }
 
 // Sends first what can be sent.  Where the mount is in use it goes on as before.
@@ -183,6 +199,7 @@ std::string MountedFilesystem::status_json() {
     json.key("conflicts").value(status.conflicts);
     json.key("head").text_or_null(status.head ? status.head->hex() : "");
     json.key("error").text_or_null(status.error);
+    json.key("confirm").text_or_null(status.confirm);
     json.key("retry_seconds").value(status.retry_in.count()).end();
   }
   json.end().end();

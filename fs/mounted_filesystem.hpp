@@ -120,7 +120,12 @@ class MountedFilesystem final : public Filesystem {
   std::string unsent_text();  // empty: there is nothing
   ControlReply rescue(const std::string& folder, bool json);
   ControlReply umount(std::chrono::seconds timeout);
-  ControlReply sync(bool wait, std::chrono::seconds timeout);
+  using Syncs = std::vector<LibrarySync*>;
+  ControlReply sync(const Syncs& syncs, bool wait, std::chrono::seconds timeout);
+  Syncs confirm_deletions(const std::string& path);
+  void sleep();
+  void wake();
+  std::string attention();
   std::string status_json();
   std::string status_text();
 

@@ -127,8 +127,9 @@ void MountedFilesystem::follow(const std::stop_token& stop) {
     const bool answers = error.empty() && !remote_->away();
     follow_changed_.wait_for(lock, stop, answers ? poll : std::min(poll, pause),
                              [this] { return look_now_; });
-    if (std::exchange(look_now_, false)) looks_until_account_ = 0;
-    pause = answers ? first_pause : pause * 2;
+    const bool asked = std::exchange(look_now_, false);
+    if (asked) looks_until_account_ = 0;
+    pause = answers || asked ? first_pause : pause * 2;
     pause = std::min(pause, poll);
   }
 }

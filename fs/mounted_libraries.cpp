@@ -57,6 +57,8 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                plan_.client,
                std::chrono::milliseconds(plan_.quiet_milliseconds),
                std::chrono::seconds(plan_.open_limit_seconds),
+               plan_.max_deletions,
+               plan_.mountpoint,
                [this] { pinner_.poke(); }} {
   remote_->on_change([this] { server_changed(); });
   const WaitAs mounting(Waiting::at_most(patience(), true));

@@ -144,7 +144,9 @@ void MountedFilesystem::add_wait(const Library& library, const Look& look, PathF
   } else if (status.sending) {
     wait = Wait::sending;
   } else if (!status.error.empty()) {
-    wait = status.code == Errc::unreachable ? Wait::away : Wait::failed;
+    wait = status.code == Errc::unreachable   ? Wait::away
+           : status.code == Errc::unconfirmed ? Wait::unconfirmed
+                                              : Wait::failed;
     facts.error = status.error;
   } else if (remote_->away()) {
     wait = Wait::away;

@@ -26,6 +26,7 @@ const char* wait_word(Wait wait) {
   switch (wait) {
     case Wait::none: return "none";
     case Wait::locked: return "locked";
+    case Wait::unconfirmed: return "confirmation";
     case Wait::failed: return "error";
     case Wait::sending: return "sending";
     case Wait::away: return "away";
@@ -51,6 +52,7 @@ std::string reason(const PathFacts& facts) {
   const auto next = facts.next.count() > 0 ? duration_text(facts.next) : std::string();
   switch (facts.wait) {
     case Wait::locked: return "the library is locked; unlock it with `" + facts.unlock + "`";
+    case Wait::unconfirmed: return facts.error;
     case Wait::failed: return facts.error + (next.empty() ? "" : "; next try in " + next);
     case Wait::sending: return "it is being sent now";
     case Wait::away:

@@ -16,7 +16,7 @@ namespace nacre {
 struct PathFacts {
   enum class Kind { file, folder, library, mount };
   // What keeps a change from being sent, the strongest first.
-  enum class Wait { none, locked, failed, sending, away, open, quiet, soon };
+  enum class Wait { none, locked, unconfirmed, failed, sending, away, open, quiet, soon };
 
   std::string path;  // as it was asked for
   Kind kind = Kind::file;

@@ -144,9 +144,10 @@ Node& Tree::materialize(Node& folder, const Dirent& dirent) {
 }
 
 void Tree::check_open(const Node& node) const {
-  if (node.library && node.library->keys->locked())
-    throw Error(Errc::locked,
-                node.library->name + ": locked; unlock it with `nacre unlock MOUNTPOINT LIBRARY`");
+  if (!node.library || !node.library->keys->locked()) return;
+  node.library->keys->want();
+  throw Error(Errc::locked,
+              node.library->name + ": locked; unlock it with `nacre unlock MOUNTPOINT LIBRARY`");
 }
 
 void Tree::check_writable(const Node& node) const {

@@ -15,7 +15,26 @@ bool is_an_answer(Errc code) {
          code != Errc::full;
 }
 
+constexpr const char* asleep = "server: not asked, the machine is going to sleep";
+
 }  // namespace
+
+void WatchedRemote::rest() {
+  std::stop_source rest;
+  {
+    const std::lock_guard lock(mutex_);
+    rest = rest_;
+  }
+  rest.request_stop();
+}
+
+void WatchedRemote::resume() {
+  {
+    const std::lock_guard lock(mutex_);
+    rest_ = {};
+  }
+  changed_();
+}
 
 void WatchedRemote::note(bool away, const std::string& why) {
   {
@@ -30,14 +49,21 @@ auto WatchedRemote::ask(Ask ask) {
   if (end_.stop_requested())
     throw Error(Errc::interrupted, "server: not asked any more, the mount is ending");
   auto waits = waiting::here;
-  if (waits.fail_fast && away_) {
+  std::stop_token resting;
+  {
     const std::lock_guard lock(mutex_);
-    throw Error(Errc::unreachable, why_);
+    if (waits.fail_fast && away_) throw Error(Errc::unreachable, why_);
+    resting = rest_.get_token();
   }
   // Who has nobody to end its waiting waits no longer than the mount lives.
-  if (!waits.stop.stop_possible()) waits.stop = end_.get_token();
+  const auto own = waits.stop.stop_possible() ? waits.stop : end_.get_token();
+  std::stop_source either;
+  const auto stop = [&] { either.request_stop(); };
+  const std::stop_callback on_own(own, stop), on_rest(resting, stop);
+  waits.stop = either.get_token();
   const WaitAs caller(std::move(waits));
   try {
+    if (resting.stop_requested()) throw Error(Errc::interrupted, asleep);
     if constexpr (std::is_void_v<decltype(ask())>) {
       ask();
       if (away_) note(false, {});
@@ -47,6 +73,10 @@ auto WatchedRemote::ask(Ask ask) {
       return answer;
     }
   } catch (const Error& error) {
+    if (error.code() == Errc::interrupted && resting.stop_requested() && !own.stop_requested()) {
+      note(true, asleep);
+      throw Error(Errc::unreachable, asleep);
+    }
     if (error.code() == Errc::unreachable)
       note(true, error.what());
     else if (away_ && is_an_answer(error.code()))

@@ -28,6 +28,10 @@ class WatchedRemote final : public Remote {
   // To be set before any other thread uses this.
   void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
 
+  // Until resume(), as if the server were away: every call, also those under way, fails at once.
+  void rest();
+  void resume();
+
   // Ends every call, also those under way, with Error{interrupted}.
   void end() noexcept { end_.request_stop(); }
 
@@ -65,7 +69,8 @@ class WatchedRemote final : public Remote {
   std::function<void()> changed_ = [] {};
   std::atomic<bool> away_ = false;
   std::mutex mutex_;
-  std::string why_;  // guarded by mutex_: the failure that showed it
+  std::string why_;        // guarded by mutex_: the failure that showed it
+  std::stop_source rest_;  // guarded by mutex_; requested: until resume()
 };
 
 }  // namespace nacre

@@ -22,7 +22,9 @@ set(foreign
   "lmdb"        "^cache/db\\.cpp$"
   "fuse"        "^fs/fuse_[a-z]+\\.(cpp|hpp)$"
   "httplib"     "^server/"
-  "CLI/"        "^cli/(app|arguments(_[a-z]+)?|completions)\\.[ch]pp$")
+  "CLI/"        "^cli/(app|arguments(_[a-z]+)?|completions|config)\\.[ch]pp$"
+  "systemd/"    "^cli/bus\\.hpp$"
+  "cli/bus"     "^cli/(desktop|sleep)\\.cpp$")
 list(LENGTH foreign last)
 math(EXPR last "${last} - 2")
 

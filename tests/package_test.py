@@ -31,6 +31,7 @@ usr/share/man/man1/nacre-mount.1.gz
 usr/share/man/man1/nacre-path.1.gz
 usr/share/man/man1/nacre-serve.1.gz
 usr/share/man/man1/nacre.1.gz
+usr/share/man/man5/nacre.conf.5.gz
 usr/share/man/man7/nacre-format.7.gz
 usr/share/man/man8/mount.nacre.8.gz
 usr/share/zsh/vendor-completions/_nacre
@@ -68,7 +69,7 @@ class Package(unittest.TestCase):
 
     def test_it_depends_on_what_the_program_needs(self):
         depends = [word.split()[0] for word in self.field("Depends").split(",")]
-        for package in ("fuse3", "libc6", "libcurl4", "libfuse3-3", "libsodium23", "liblmdb0"):
+        for package in ("fuse3", "libc6", "libcurl4", "libfuse3-3", "libsodium23", "liblmdb0", "libsystemd0"):
             self.assertIn(package, depends)
         self.assertEqual([word for word in depends if word.endswith("-dev")], [])
 

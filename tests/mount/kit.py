@@ -140,6 +140,9 @@ class World:
         self.server = None
         self.port = free_port()
         self.mounts = []
+        # None, unless a test brings its own: not the desktop's of who runs the tests.
+        self.buses = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere",
+                      "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"}
 
     def path(self, *names):
         return os.path.join(self.top, *names)
@@ -154,7 +157,7 @@ class World:
         places["XDG_RUNTIME_DIR"] = os.path.join(home, "run")
         for place in places.values():
             os.makedirs(place, mode=0o700, exist_ok=True)
-        return {**os.environ, **places, "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+        return {**os.environ, **places, **self.buses, "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
 
     def popen(self, arguments, client, secret=None, **streams):
         fds = ()

@@ -30,7 +30,8 @@ class Semantics:
         cls.world.login("a")
         cls.world.library("lib", cls.encrypted)
         cls.secret = kit.PASSWORD if cls.encrypted else None
-        cls.mount = cls.world.mount("a", "--library", "lib", secret=cls.secret)
+        cls.mount = cls.world.mount("a", "-o", "max-deletions=0", "--library", "lib",
+                                    secret=cls.secret)
 
     def setUp(self):
         self.top = self.mount.path(self.id().rpartition(".test_")[2])

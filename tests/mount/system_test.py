@@ -49,6 +49,16 @@ class Helper(kit.Case):
         self.assertEqual(found[2], "fuse.nacre")
         return found[3].split(",")
 
+    def test_the_users_configuration_file_counts_below_the_options(self):
+        where = self.place("mnt")
+        self.world.environment("a")
+        put(os.path.join(self.world.path("a", "config", "nacre"), "nacre.conf"),
+            f"[mount {where}]\nread-only = true\nnosuid = true\nlibrary = Elsewhere\n", 0o600)
+        self.call(self.world.url, where, "-o", "library=Work")
+        flags = self.flags(where)
+        self.assertIn("ro", flags)
+        self.assertIn("nosuid", flags)
+
     def test_it_answers_when_the_helper_returns_and_options_do_what_they_say(self):
         where = self.place("mnt")
         self.call(self.world.url, where, "-o",

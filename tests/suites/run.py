@@ -82,7 +82,7 @@ class Room:
         self.world.login("b")
         self.world.library("lib", self.secret is not None)
         # Each pause is used to upload: that is what shall not disturb.
-        self.mount = self.world.mount("a", "-o", "quiet=50", "--library", "lib",
+        self.mount = self.world.mount("a", "-o", "quiet=50,max-deletions=0", "--library", "lib",
                                       secret=self.secret)
 
     def folder(self, name):
