@@ -8,6 +8,7 @@ import subprocess
 
 import library
 from latency import Proxy
+from nginx import Nginx
 from yardsticks import MIB, Gocryptfs, Rclone, copy, drop_caches, read_all, timed, write_random
 
 
@@ -139,30 +140,61 @@ def first_byte(bench):
         world.forget(client)
 
 
-def grep(bench):
-    world, plain = bench.world, bench.world.path("plain-small")
+def count_lines(where, files):
+    """What grep makes of files of which none has the line."""
+    done = subprocess.run(["grep", "-r", "-c", "-h", "no such line", where], check=False,
+                          stdout=subprocess.PIPE, timeout=1200)
+    if done.returncode != 1 or done.stdout.count(b"0\n") != files:
+        raise AssertionError("grep has not seen all files")
+
+
+def small_library(bench):
+    """Files of 4 KiB, as a library and as a plain folder; how many."""
     folders, each = 50, (10 if bench.small else 100)
-    library.small_files(bench.storage("small"), plain, folders, each)
-    row = bench.row(f"cold grep -r, {folders * each:,} files, 20 ms round trip",
-                    "rclone, WebDAV", "faster", 10)
 
-    def search(where):
-        done = subprocess.run(["grep", "-r", "-c", "-h", "no such line", where], check=False,
-                              stdout=subprocess.PIPE, timeout=1200)
-        if done.returncode != 1 or done.stdout.count(b"0\n") != folders * each:
-            raise AssertionError("grep has not seen all files")
+    def make():
+        plain = bench.world.path("plain-small")
+        library.small_files(bench.storage("small"), plain, folders, each)
+        return plain, folders * each
 
+    return bench.once("small", make)
+
+
+def grep_by_nginx(bench):
+    """The same by way of TLS, where the server's host speaks HTTP/2."""
+    world, (_, count) = bench.world, small_library(bench)
+    row = bench.row(f"the same by nginx, {count:,} files, HTTP/2", "by nginx, HTTP/1.1", "faster",
+                    1)
+
+    def measure(http2):
+        with Nginx(world, http2) as host, Proxy(host.port, 20) as line:
+            client = world.client(line.url.replace("http:", "https:"), host.ca_file)
+            with world.mounted("small", client) as mount, bench.profile(mount):
+                drop_caches()
+                seconds = timed(count_lines, mount.where, count)
+            world.forget(client)
+        return seconds
+
+    for _ in range(bench.runs):
+        row.add(measure(True), measure(False))
+
+
+def grep(bench):
+    world, (plain, count) = bench.world, small_library(bench)
+    row = bench.row(f"cold grep -r, {count:,} files, 20 ms round trip", "rclone, WebDAV", "faster",
+                    10)
     with Proxy(world.port, 20) as line, Rclone(world, plain) as peer, Proxy(peer.port, 20) as other:
         for _ in range(bench.runs):
             client = world.client(line.url)
             with world.mounted("small", client) as mount, bench.profile(mount):
                 drop_caches()
-                seconds = timed(search, mount.where)
+                seconds = timed(count_lines, mount.where, count)
             world.forget(client)
             with peer.mounted(other.url) as where:
                 drop_caches()
-                row.add(seconds, timed(search, where))
+                row.add(seconds, timed(count_lines, where, count))
 
 
 FIGURES = {"cold-plain": cold_plain, "cold-encrypted": cold_encrypted, "warm": warm_encrypted,
-           "first-byte": first_byte, "cold-50ms": cold_far, "grep-20ms": grep}
+           "first-byte": first_byte, "cold-50ms": cold_far, "grep-20ms": grep,
+           "grep-http2": grep_by_nginx}

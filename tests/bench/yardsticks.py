@@ -40,9 +40,11 @@ class World(kit.World):
     def look_for_plaintext(self):
         """The tests look; here are gigabytes."""
 
-    def client(self, url=None):
+    def client(self, url=None, ca_file=None):
         name = next(self.clients)
-        self.nacre("login", url or self.url, "--user", kit.USER, client=name, secret=SECRET)
+        trust = ["--ca-file", ca_file] if ca_file else []
+        self.nacre("login", url or self.url, "--user", kit.USER, *trust, client=name,
+                   secret=SECRET)
         return name
 
     @contextlib.contextmanager
