@@ -15,7 +15,9 @@
 #include "cli/mounts.hpp"
 #include "cli/service.hpp"
 #include "cli/source.hpp"
+#include "fs/control.hpp"
 #include "fs/mountpoint.hpp"
+#include "server/metrics_page.hpp"
 
 namespace nacre {
 namespace {
@@ -34,6 +36,14 @@ void start_log(const stdfs::path& state_dir) {
   log::set_file(file);
 }
 
+std::string metrics_of(const stdfs::path& mountpoint) {
+  auto reply = control_call(control_path(mountpoint),
+                            {.words = {"status", "metrics"}, .secret = std::nullopt},
+                            std::chrono::seconds(10));
+  if (reply.status != 0) throw Error(Errc::busy, reply.text);
+  return std::move(reply.text);
+}
+
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
   const auto source =
       find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
@@ -45,6 +55,10 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   make_private_folder(state_dir);
   make_private_folder(cache_dir);
 
+  std::optional<MetricsPage> metrics;
+  if (tuning.metrics)
+    metrics.emplace(tuning.metrics->address, tuning.metrics->port,
+                    [mountpoint] { return metrics_of(mountpoint); });
   auto remote = open_source(source, tuning.unverified_blocks);
   auto passwords = read_passwords(options.unlock, options.password);
   if (!options.foreground) {
@@ -61,6 +75,8 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .passwords = std::move(passwords),
                  .read_only = tuning.read_only || !remote->writable(),
                  .shown = tuning.shown,
+                 .snapshots = tuning.snapshots,
+                 .shield = tuning.shield,
                  .fuse_options = tuning.fuse,
                  .ready = [&] {
                    log::info("mounted " + source.shown + " on " + mountpoint.string());

@@ -26,8 +26,8 @@ namespace nacre {
 
 struct ControlRequest {
   // words[0] is the verb:
-  //   status [json]; sync wait|nowait SECONDS; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
-  //   rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete";
+  //   status [json|metrics]; sync wait|nowait SECONDS; unlock LIBRARY; lock [LIBRARY];
+  //   umount SECONDS; rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete";
   //   why, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may take a second
   //   and begins with a line "complete" or "fetching"; history PATH text|json COUNT [BEFORE];
   //   restore PATH COMMIT [NEW].  A PATH is from the mount's top, names with slashes between.

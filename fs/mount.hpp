@@ -41,6 +41,8 @@ struct MountPlan {
   int open_limit_seconds = 300;   // a file that is not closed is sent after so long
   int timeout_seconds = 30;       // how long a program waits for a server that says nothing
   Shown shown = {};
+  bool snapshots = false;                // `.snapshots` at the top of each library
+  std::vector<std::string> shield = {};  // programs for which nothing is fetched (fs/shield.hpp)
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };
