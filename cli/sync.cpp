@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.hpp"
+#include "cli/folders.hpp"
+#include "cli/mount_status.hpp"
 #include "cli/mounts.hpp"
+#include "cli/progress.hpp"
 
 namespace nacre {
 
@@ -11,8 +14,14 @@ Exit sync(const SyncOptions& options, const Io& io) {
                                                                  : "nowait",
                                          std::to_string(options.timeout)},
                                .secret = std::nullopt};
-  // The daemon keeps to the timeout and says what is still waiting: give it time to.
-  return ask_mount(options.mountpoint, request, std::chrono::seconds(options.timeout + 15), io);
+  Sending sending(absolute_mountpoint(options.mountpoint));
+  return with_progress(
+      io.err, "sending", [&] { return sending.look(); },
+      [&] {
+        // The daemon keeps to the timeout and says what is still waiting: give it time to.
+        return ask_mount(options.mountpoint, request, std::chrono::seconds(options.timeout + 15),
+                         io);
+      });
 }
 
 }  // namespace nacre

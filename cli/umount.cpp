@@ -10,7 +10,9 @@
 #include "base/fd.hpp"
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/mount_status.hpp"
 #include "cli/mounts.hpp"
+#include "cli/progress.hpp"
 #include "fs/mountpoint.hpp"
 
 namespace nacre {
@@ -44,9 +46,13 @@ Exit umount(const UmountOptions& options, const Io& io) {
     const ControlRequest request{.words = {"umount", std::to_string(options.timeout)},
                                  .secret = std::nullopt};
     // Beyond the timeout, as long as it takes to write changes to this machine's disk.
-    const auto said =
-        ask_mount(options.mountpoint, request,
-                  std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io);
+    Sending sending(path);
+    const auto said = with_progress(
+        io.err, "sending", [&] { return sending.look(); },
+        [&] {
+          return ask_mount(options.mountpoint, request,
+                           std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io);
+        });
     if (said != Exit::ok) return said;
     if (!gone_within(path, std::chrono::seconds(30)))
       throw Error(Errc::busy,
