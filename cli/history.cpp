@@ -2,7 +2,6 @@
 #include "cli/commands.hpp"
 #include "cli/mounted_path.hpp"
 #include "cli/mounts.hpp"
-#include "cli/progress.hpp"
 
 namespace nacre {
 namespace {
@@ -14,9 +13,7 @@ const char* form(bool json) { return json ? "json" : "text"; }
 // What takes as long as the server needs, of which nobody knows how long that is.
 Exit ask(const char* what, const std::string& mountpoint, const ControlRequest& request,
          const Io& io) {
-  return with_progress(
-      io.err, what, [] { return Amount(); },
-      [&] { return ask_mount(mountpoint, request, longest, io); });
+  return ask_mount(mountpoint, request, longest, io, {.what = what});
 }
 
 }  // namespace

@@ -55,12 +55,12 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   make_private_folder(state_dir);
   make_private_folder(cache_dir);
 
+  auto remote = open_source(source, tuning.unverified_blocks);
+  auto passwords = read_passwords(options.unlock, options.password);
   std::optional<MetricsPage> metrics;
   if (tuning.metrics)
     metrics.emplace(tuning.metrics->address, tuning.metrics->port,
                     [mountpoint] { return metrics_of(mountpoint); });
-  auto remote = open_source(source, tuning.unverified_blocks);
-  auto passwords = read_passwords(options.unlock, options.password);
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);

@@ -64,7 +64,8 @@ Exit for_each(const std::vector<std::string>& paths, One one) {
 Exit pin(const PinOptions& options, const Io& io) {
   return for_each(options.paths, [&](const std::string& path) {
     const auto place = find_mounted(path);
-    const auto exit = ask_mount(place.mountpoint, request_of("pin", place.inside), to_look, io);
+    const auto exit =
+        ask_mount(place.mountpoint, request_of("pin", place.inside), to_look, io, {.what = path});
     return exit != Exit::ok || options.no_wait ? exit : wait_until_here(place, path, io);
   });
 }
@@ -79,7 +80,8 @@ Exit unpin(const UnpinOptions& options, const Io& io) {
 Exit evict(const EvictOptions& options, const Io& io) {
   return for_each(options.paths, [&](const std::string& path) {
     const auto place = find_mounted(path);
-    return ask_mount(place.mountpoint, request_of("evict", place.inside), to_look, io);
+    return ask_mount(place.mountpoint, request_of("evict", place.inside), to_look, io,
+                     {.what = "evict"});
   });
 }
 

@@ -64,18 +64,24 @@ struct Amount {
   std::uint64_t done = 0, total = 0;
 };
 
+// Work that may take long: what it is called, and how far it is.
+struct LongWork {
+  std::string what = {};                                   // empty: nothing is shown of it
+  std::function<Amount()> look = [] { return Amount(); };  // may throw
+};
+
 // Until `stop` is requested.
 void show_while(const std::stop_token& stop, Progress& progress,
                 const std::function<Amount()>& look);
 
-// Does the work, which waits, while a thread looks how far it is; `look` may throw.
+// Does the work, which waits and prints nothing, while a thread looks how far it is.
 template <class Work>
-auto with_progress(std::ostream& err, const std::string& what, std::function<Amount()> look,
-                   Work work) {
-  Progress progress(err, what);
+auto with_progress(std::ostream& err, const LongWork& told, Work work) {
+  if (told.what.empty()) return work();
+  Progress progress(err, told.what);
   // It stops looking before the line is taken away.
-  const std::jthread watcher([&progress, look = std::move(look)](const std::stop_token& stop) {
-    if (progress.wanted()) show_while(stop, progress, look);
+  const std::jthread watcher([&](const std::stop_token& stop) {
+    if (progress.wanted()) show_while(stop, progress, told.look);
   });
   return work();
 }

@@ -64,12 +64,8 @@ MountStatus status_or_nothing(Ask ask) {
 template <class Work>
 ControlReply written(const stdfs::path& folder, const MountStatus& status, const Io& io,
                      Work work) {
-  return with_progress(
-      io.err, "rescue",
-      [&] {
-        return Amount{bytes_below(folder), status.pending_bytes()};
-      },
-      work);
+  const auto look = [&] { return Amount{bytes_below(folder), status.pending_bytes()}; };
+  return with_progress(io.err, {.what = "rescue", .look = look}, work);
 }
 
 // Without a mount: its state is opened here.

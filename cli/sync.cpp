@@ -3,7 +3,6 @@
 #include "cli/folders.hpp"
 #include "cli/mount_status.hpp"
 #include "cli/mounts.hpp"
-#include "cli/progress.hpp"
 
 namespace nacre {
 
@@ -15,13 +14,9 @@ Exit sync(const SyncOptions& options, const Io& io) {
                                          std::to_string(options.timeout)},
                                .secret = std::nullopt};
   Sending sending(absolute_mountpoint(options.mountpoint));
-  return with_progress(
-      io.err, "sending", [&] { return sending.look(); },
-      [&] {
-        // The daemon keeps to the timeout and says what is still waiting: give it time to.
-        return ask_mount(options.mountpoint, request, std::chrono::seconds(options.timeout + 15),
-                         io);
-      });
+  // The daemon keeps to the timeout and says what is still waiting: give it time to.
+  return ask_mount(options.mountpoint, request, std::chrono::seconds(options.timeout + 15), io,
+                   {.what = "sending", .look = [&] { return sending.look(); }});
 }
 
 }  // namespace nacre

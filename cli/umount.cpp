@@ -12,7 +12,6 @@
 #include "cli/folders.hpp"
 #include "cli/mount_status.hpp"
 #include "cli/mounts.hpp"
-#include "cli/progress.hpp"
 #include "fs/mountpoint.hpp"
 
 namespace nacre {
@@ -47,12 +46,9 @@ Exit umount(const UmountOptions& options, const Io& io) {
                                  .secret = std::nullopt};
     // Beyond the timeout, as long as it takes to write changes to this machine's disk.
     Sending sending(path);
-    const auto said = with_progress(
-        io.err, "sending", [&] { return sending.look(); },
-        [&] {
-          return ask_mount(options.mountpoint, request,
-                           std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io);
-        });
+    const auto said = ask_mount(options.mountpoint, request,
+                                std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io,
+                                {.what = "sending", .look = [&] { return sending.look(); }});
     if (said != Exit::ok) return said;
     if (!gone_within(path, std::chrono::seconds(30)))
       throw Error(Errc::busy,

@@ -146,6 +146,12 @@ class Seeing(kit.ServedCase):
         self.assertTrue(terminal.shown.endswith("\r\x1b[K"))  # and nothing is left of it
         for line in CONTROL.sub("", terminal.shown).split("\r"):
             self.assertLess(len(line), 80)
+        # What a command says comes where its line has been.
+        self.world.faults("GET /commit/ delay 2000")
+        terminal = self.terminal("history", mount.path("a"))
+        self.assertEqual(terminal.end(), 0)
+        self.assertRegex(terminal.shown, r"\rhistory  0:0\d\x1b\[K.*\r\x1b\[K[0-9a-f]{40}  ")
+        self.world.faults("PUT /block/ delay 1500")
         put(mount.path("e"), os.urandom(1_000_000))
         process = self.world.popen(["sync", mount.where, "--wait"], "a", stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT)
