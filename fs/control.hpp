@@ -27,10 +27,10 @@ namespace nacre {
 struct ControlRequest {
   // words[0] is the verb:
   //   status [json|metrics]; sync wait|nowait SECONDS; unlock LIBRARY; lock [LIBRARY];
-  //   umount SECONDS; rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete";
-  //   why, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may take a second
-  //   and begins with a line "complete" or "fetching"; history PATH text|json COUNT [BEFORE];
-  //   restore PATH COMMIT [NEW].  A PATH is from the mount's top, names with slashes between.
+  //   umount SECONDS; rescue FOLDER text|json, whose answer begins with a line "complete" or
+  //   "incomplete"; why, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may
+  //   take a second and begins with a line "complete" or "fetching"; history PATH text|json COUNT
+  //   [BEFORE]; restore PATH COMMIT [NEW].  A PATH is names from the mount's top, with slashes.
   std::vector<std::string> words;
   std::optional<Secret> secret;
 };
