@@ -94,7 +94,13 @@ void add_control(CLI::App& app, Commands& commands) {
   command = app.add_subcommand("status", "Show what a mount is doing");
   const auto asked = add(commands, command, status);
   add_mountpoint(command, asked->mountpoint);
-  add_json(command, asked->json);
+  auto* json = add_json(command, asked->json);
+  auto* watch = command->add_flag("--watch", asked->watch, "Go on showing it, until Ctrl-C");
+  command
+      ->add_flag("--metrics", asked->metrics, "Print figures for monitoring, as OpenMetrics text")
+      ->excludes(json, watch);
+  watch->excludes(json);
+  command->footer("Example: nacre status ~/Seafile --watch");
 
   command = app.add_subcommand("umount", "End a mount");
   const auto unmounted = add(commands, command, umount);
@@ -216,7 +222,9 @@ void add_account(CLI::App* app, std::string& account) {
       ->option_text("ALIAS");
 }
 
-void add_json(CLI::App* app, bool& json, const char* what) { app->add_flag("--json", json, what); }
+CLI::Option* add_json(CLI::App* app, bool& json, const char* what) {
+  return app->add_flag("--json", json, what);
+}
 
 Exit as_exit(const Io& io, const std::function<Exit()>& work) noexcept try {
   try {

@@ -32,7 +32,7 @@ std::shared_ptr<Options> add(Commands& commands, CLI::App* app,
 // Options that several subcommands have.
 void add_password(CLI::App* app, PasswordSource& source);
 void add_account(CLI::App* app, std::string& account);
-void add_json(CLI::App* app, bool& json, const char* what = "Print one JSON object");
+CLI::Option* add_json(CLI::App* app, bool& json, const char* what = "Print one JSON object");
 
 // The subcommands by subject.
 void add_account_commands(CLI::App& app, Commands& commands);

@@ -117,7 +117,7 @@ Exit sync(const SyncOptions& options, const Io& io);
 
 struct StatusOptions {
   std::string mountpoint;
-  bool json = false;
+  bool json = false, metrics = false, watch = false;
 };
 Exit status(const StatusOptions& options, const Io& io);
 

@@ -10,15 +10,21 @@ constexpr std::chrono::minutes longest{10};  // each commit is asked for by itse
 
 const char* form(bool json) { return json ? "json" : "text"; }
 
+// What takes as long as the server needs, of which nobody knows how long that is.
+Exit ask(const char* what, const std::string& mountpoint, const ControlRequest& request,
+         const Io& io) {
+  return ask_mount(mountpoint, request, longest, io, {.what = what});
+}
+
 }  // namespace
 
 Exit history(const HistoryOptions& options, const Io& io) {
   const auto [mountpoint, inside] = find_mounted(options.path);
-  return ask_mount(mountpoint,
-                   {.words = {"history", inside, form(options.json), std::to_string(options.limit),
-                              options.before},
-                    .secret = std::nullopt},
-                   longest, io);
+  return ask("history", mountpoint,
+             {.words = {"history", inside, form(options.json), std::to_string(options.limit),
+                        options.before},
+              .secret = std::nullopt},
+             io);
 }
 
 Exit restore(const RestoreOptions& options, const Io& io) {
@@ -30,16 +36,14 @@ Exit restore(const RestoreOptions& options, const Io& io) {
       throw UsageError("restore: " + options.to + ": in another mount; restore it here, and copy");
     to = target.inside;
   }
-  return ask_mount(mountpoint,
-                   {.words = {"restore", inside, options.at, to}, .secret = std::nullopt}, longest,
-                   io);
+  return ask("restore", mountpoint,
+             {.words = {"restore", inside, options.at, to}, .secret = std::nullopt}, io);
 }
 
 Exit du(const DuOptions& options, const Io& io) {
   const auto [mountpoint, inside] = find_mounted(options.path);
-  return ask_mount(mountpoint,
-                   {.words = {"du", inside, form(options.json)}, .secret = std::nullopt}, longest,
-                   io);
+  return ask("du", mountpoint,
+             {.words = {"du", inside, form(options.json)}, .secret = std::nullopt}, io);
 }
 
 }  // namespace nacre

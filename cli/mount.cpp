@@ -18,7 +18,9 @@
 #include "cli/service.hpp"
 #include "cli/sleep.hpp"
 #include "cli/source.hpp"
+#include "fs/control.hpp"
 #include "fs/mountpoint.hpp"
+#include "server/metrics_page.hpp"
 
 namespace nacre {
 namespace {
@@ -35,6 +37,14 @@ void start_log(const stdfs::path& state_dir) {
   if (const auto size = stdfs::file_size(file, none); !none && size > enough)
     stdfs::rename(file, folder / "nacre.log.1", none);
   log::set_file(file);
+}
+
+std::string metrics_of(const stdfs::path& mountpoint) {
+  auto reply = control_call(control_path(mountpoint),
+                            {.words = {"status", "metrics"}, .secret = std::nullopt},
+                            std::chrono::seconds(10));
+  if (reply.status != 0) throw Error(Errc::busy, reply.text);
+  return std::move(reply.text);
 }
 
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
@@ -54,6 +64,10 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
 
   auto remote = open_source(source, tuning.unverified_blocks);
   auto passwords = read_passwords(options.unlock, options.password);
+  std::optional<MetricsPage> metrics;
+  if (tuning.metrics)
+    metrics.emplace(tuning.metrics->address, tuning.metrics->port,
+                    [mountpoint] { return metrics_of(mountpoint); });
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
@@ -70,6 +84,8 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .passwords = std::move(passwords),
                  .read_only = tuning.read_only || !remote->writable(),
                  .shown = tuning.shown,
+                 .snapshots = tuning.snapshots,
+                 .shield = tuning.shield,
                  .fuse_options = tuning.fuse,
                  .ready = [&] {
                    log::info("mounted " + source.shown + " on " + mountpoint.string());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/mount_options.hpp"
 
+#include <arpa/inet.h>
 #include <grp.h>
 #include <pwd.h>
 
@@ -45,6 +46,23 @@ std::uint64_t bytes(std::string_view option, std::string_view text) {
     text.remove_suffix(1);
   }
   return number(option, text, std::uint64_t{1} << (50 - shift)) << shift;
+}
+
+// "127.0.0.1:9100" or "[::1]:9100": whoever can read it must be on this machine.
+Tuning::Metrics loopback(std::string_view option, std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) refuse(option, text, "not ADDRESS:PORT");
+  Tuning::Metrics metrics{std::string(text.substr(0, colon)), 0};
+  if (metrics.address.starts_with('[') && metrics.address.ends_with(']'))
+    metrics.address = metrics.address.substr(1, metrics.address.size() - 2);
+  in_addr v4 = {};
+  in6_addr v6 = {};
+  const bool here =
+      (::inet_pton(AF_INET, metrics.address.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24U == 127) ||
+      (::inet_pton(AF_INET6, metrics.address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6));
+  if (!here) refuse(option, text, "not an address of this machine alone, such as 127.0.0.1");
+  metrics.port = static_cast<int>(number(option, text.substr(colon + 1), 65535));
+  return metrics;
 }
 
 mode_t mask(std::string_view option, std::string_view text) {
@@ -105,6 +123,10 @@ bool apply_word(Tuning& tuning, std::string_view key) {
     tuning.unverified_blocks = true;
   } else if (key == "lock-on-sleep") {
     tuning.lock_on_sleep = true;
+  } else if (key == "noshield") {
+    tuning.shield.clear();
+  } else if (key == "snapshots") {
+    tuning.snapshots = true;
   } else if (is_one_of(key, handed_on)) {
     tuning.fuse.emplace_back(key);
   } else {
@@ -154,6 +176,14 @@ bool apply_value(Tuning& tuning, std::string_view key, std::string_view value) {
     tuning.max_deletions = *most;
   } else if (key == "open-limit") {
     tuning.open_limit = static_cast<int>(number(key, value, 24UL * 3600));
+  } else if (key == "metrics") {
+    tuning.metrics = loopback(key, value);
+  } else if (key == "shield") {
+    for (std::size_t begin = 0; begin < value.size();) {
+      const auto end = std::min(value.find(':', begin), value.size());
+      if (end > begin) tuning.shield.emplace_back(value.substr(begin, end - begin));
+      begin = end + 1;
+    }
   } else if (key == "timeout") {
     tuning.timeout = static_cast<int>(number(key, value, 24UL * 3600));
   } else if (key == "poll") {

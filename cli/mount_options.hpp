@@ -11,13 +11,14 @@
 
 #include "cli/commands.hpp"
 #include "cli/config.hpp"
+#include "fs/shield.hpp"
 #include "fs/shown.hpp"
 
 namespace nacre {
 
 struct Tuning {
   std::vector<std::string> fuse;  // to be handed on
-  bool read_only = false, unverified_blocks = false;
+  bool read_only = false, unverified_blocks = false, snapshots = false;
   std::optional<std::filesystem::path> ca_file;
   bool fsync_remote = false;
   std::optional<std::uint64_t> cache_limit, write_buffer;  // bytes
@@ -28,6 +29,12 @@ struct Tuning {
   Shown shown;
   bool notify = true;          // on the desktop
   bool lock_on_sleep = false;  // encrypted libraries
+  struct Metrics {
+    std::string address;
+    int port = 0;
+  };
+  std::optional<Metrics> metrics;  // on this machine only
+  std::vector<std::string> shield = usual_shield();
 };
 
 // Understands options.options, and below them what the configuration file says of this mount; what

@@ -21,11 +21,12 @@ Exit exit_of(int status) noexcept {
 }  // namespace
 
 Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
-               std::chrono::seconds timeout, const Io& io) {
+               std::chrono::seconds timeout, const Io& io, const LongWork& told) {
   const auto path = absolute_mountpoint(mountpoint);
   ControlReply reply;
   try {
-    reply = control_call(control_path(path), request, timeout);
+    reply = with_progress(io.err, told,
+                          [&] { return control_call(control_path(path), request, timeout); });
   } catch (const Error& e) {
     throw Error(e.code(), mountpoint + ": " + e.what());
   }

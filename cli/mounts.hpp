@@ -11,6 +11,7 @@
 
 #include "base/fd.hpp"
 #include "cli/app.hpp"
+#include "cli/progress.hpp"
 #include "fs/control.hpp"
 
 namespace nacre {
@@ -18,7 +19,7 @@ namespace nacre {
 // Sends the request to the mount at `mountpoint`, prints the answer, and gives its exit status.
 // Error{unreachable} where no mount answers.
 Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
-               std::chrono::seconds timeout, const Io& io);
+               std::chrono::seconds timeout, const Io& io, const LongWork& told = {});
 
 // A daemon's process, which its number does not tell once it has ended.
 class DaemonProcess {

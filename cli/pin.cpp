@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
+#include <algorithm>
 #include <ostream>
 
 #include "cli/commands.hpp"
+#include "cli/mount_status.hpp"
 #include "cli/mounted_path.hpp"
 #include "cli/mounts.hpp"
+#include "cli/progress.hpp"
 
 namespace nacre {
 namespace {
@@ -17,29 +18,25 @@ ControlRequest request_of(const char* verb, const std::string& path) {
   return {.words = {verb, path}, .secret = std::nullopt};
 }
 
-// A line on the terminal that is written over and over.
-class Progress {
- public:
-  explicit Progress(std::ostream& out) : out_(out), terminal_(::isatty(STDERR_FILENO) == 1) {}
-  ~Progress() {
-    if (shown_) out_ << '\n';
+// How much of a pin is here.
+Amount look_at(const MountedPath& place) {
+  const auto status = ask_status(place.mountpoint, std::chrono::seconds(5));
+  Amount amount;
+  for (const auto& pin : status.pins) {
+    const auto library =
+        std::ranges::find(status.libraries, pin.library, &MountStatus::Library::id);
+    if (library == status.libraries.end()) continue;
+    // Under a mount of several libraries, a path begins with its library's name.
+    const auto under = library->name + (pin.path.empty() ? "" : "/" + pin.path);
+    if (pin.path != place.inside && under != place.inside) continue;
+    amount.total = pin.bytes;
+    amount.done = pin.blocks == 0 ? 0 : pin.bytes * pin.blocks_here / pin.blocks;
   }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void show(const std::string& text) {
-    if (!terminal_) return;
-    out_ << "\r\x1b[K" << text << std::flush;
-    shown_ = true;
-  }
-
- private:
-  std::ostream& out_;
-  bool terminal_, shown_ = false;
-};
+  return amount;
+}
 
 Exit wait_until_here(const MountedPath& place, const std::string& path, const Io& io) {
-  Progress progress(io.err);
+  Progress progress(io.err, path);
   for (;;) {
     const auto reply =
         control_call(control_path(place.mountpoint), request_of("pinned", place.inside), to_answer);
@@ -48,8 +45,9 @@ Exit wait_until_here(const MountedPath& place, const std::string& path, const Io
       return static_cast<Exit>(reply.status);
     }
     const auto line = reply.text.find('\n');
-    progress.show(path + ": " + reply.text.substr(line + 1, reply.text.rfind('\n') - line - 1));
     if (reply.text.substr(0, line) == "complete") return Exit::ok;
+    const auto amount = look_at(place);
+    progress.show(amount.done, amount.total);
   }
 }
 
@@ -66,7 +64,8 @@ Exit for_each(const std::vector<std::string>& paths, One one) {
 Exit pin(const PinOptions& options, const Io& io) {
   return for_each(options.paths, [&](const std::string& path) {
     const auto place = find_mounted(path);
-    const auto exit = ask_mount(place.mountpoint, request_of("pin", place.inside), to_look, io);
+    const auto exit =
+        ask_mount(place.mountpoint, request_of("pin", place.inside), to_look, io, {.what = path});
     return exit != Exit::ok || options.no_wait ? exit : wait_until_here(place, path, io);
   });
 }
@@ -81,7 +80,8 @@ Exit unpin(const UnpinOptions& options, const Io& io) {
 Exit evict(const EvictOptions& options, const Io& io) {
   return for_each(options.paths, [&](const std::string& path) {
     const auto place = find_mounted(path);
-    return ask_mount(place.mountpoint, request_of("evict", place.inside), to_look, io);
+    return ask_mount(place.mountpoint, request_of("evict", place.inside), to_look, io,
+                     {.what = "evict"});
   });
 }
 

@@ -8,6 +8,8 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/mount_status.hpp"
+#include "cli/progress.hpp"
 #include "cli/source.hpp"
 #include "fs/control.hpp"
 #include "fs/filesystem.hpp"
@@ -39,8 +41,36 @@ bool is_within(const stdfs::path& path, const stdfs::path& folder) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+std::uint64_t bytes_below(const stdfs::path& folder) {
+  std::uint64_t sum = 0;
+  for (const auto& entry : stdfs::recursive_directory_iterator(folder)) {
+    std::error_code none;
+    if (entry.is_regular_file(none)) sum += entry.file_size(none);
+  }
+  return sum;
+}
+
+// Only for who looks on: nothing keeps a rescue from its work.
+template <class Ask>
+MountStatus status_or_nothing(Ask ask) {
+  try {
+    return ask();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// Has it written, and shows how much of it there is.
+template <class Work>
+ControlReply written(const stdfs::path& folder, const MountStatus& status, const Io& io,
+                     Work work) {
+  const auto look = [&] { return Amount{bytes_below(folder), status.pending_bytes()}; };
+  return with_progress(io.err, {.what = "rescue", .look = look}, work);
+}
+
 // Without a mount: its state is opened here.
-ControlReply rescue_from_state(const RescueOptions& options, const stdfs::path& folder) {
+ControlReply rescue_from_state(const RescueOptions& options, const stdfs::path& folder,
+                               const Io& io) {
   const auto source = find_source(options.source, std::nullopt);
   const auto state_dir = state_dir_of(source, options.state_dir);
   const auto cache_dir = cache_dir_of(source, options.cache_dir, options.state_dir);
@@ -59,8 +89,11 @@ ControlReply rescue_from_state(const RescueOptions& options, const stdfs::path& 
                  .passwords = read_passwords(options.unlock, options.password),
                  .rescue_only = true,
                  .quiet_milliseconds = never};
-  return make_filesystem(std::move(plan), std::move(remote))
-      ->control(request_of(folder, options.json));
+  const auto fs = make_filesystem(std::move(plan), std::move(remote));
+  const auto status = status_or_nothing([&] {
+    return read_status(fs->control({.words = {"status", "json"}, .secret = std::nullopt}).text);
+  });
+  return written(folder, status, io, [&] { return fs->control(request_of(folder, options.json)); });
 }
 
 }  // namespace
@@ -78,13 +111,17 @@ Exit rescue(const RescueOptions& options, const Io& io) {
       throw UsageError("rescue: " + options.folder + ": lies in the mount; name one outside");
     if (!options.unlock.empty() || options.password.given())
       throw UsageError("rescue: a mount knows its passwords; give them to it with `nacre unlock`");
-    reply = control_call(control_path(mountpoint), request_of(folder, options.json), longest);
+    const auto status =
+        status_or_nothing([&] { return ask_status(mountpoint, std::chrono::seconds(10)); });
+    reply = written(folder, status, io, [&] {
+      return control_call(control_path(mountpoint), request_of(folder, options.json), longest);
+    });
   } else if (!named && mounted_type(mountpoint) == "fuse.nacre") {
     throw Error(Errc::unreachable,
                 options.source + ": its daemon does not answer; end it, and name the account");
   } else {
     log::set_level(log::Level::error);  // what matters is in the answer
-    reply = rescue_from_state(options, folder);
+    reply = rescue_from_state(options, folder, io);
   }
   if (reply.status != 0) {
     io.err << "nacre: " << reply.text << '\n';

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.hpp"
+#include "cli/folders.hpp"
+#include "cli/mount_status.hpp"
 #include "cli/mounted_path.hpp"
 #include "cli/mounts.hpp"
 
@@ -19,8 +21,10 @@ Exit sync(const SyncOptions& options, const Io& io) {
     mountpoint = place.mountpoint.string();
     request.words.push_back(place.inside);
   }
+  Sending sending(absolute_mountpoint(mountpoint));
   // The daemon keeps to the timeout and says what is still waiting: give it time to.
-  return ask_mount(mountpoint, request, std::chrono::seconds(options.timeout + 15), io);
+  return ask_mount(mountpoint, request, std::chrono::seconds(options.timeout + 15), io,
+                   {.what = "sending", .look = [&] { return sending.look(); }});
 }
 
 }  // namespace nacre

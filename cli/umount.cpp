@@ -10,6 +10,7 @@
 #include "base/fd.hpp"
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/mount_status.hpp"
 #include "cli/mounts.hpp"
 #include "fs/mountpoint.hpp"
 
@@ -44,9 +45,10 @@ Exit umount(const UmountOptions& options, const Io& io) {
     const ControlRequest request{.words = {"umount", std::to_string(options.timeout)},
                                  .secret = std::nullopt};
     // Beyond the timeout, as long as it takes to write changes to this machine's disk.
-    const auto said =
-        ask_mount(options.mountpoint, request,
-                  std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io);
+    Sending sending(path);
+    const auto said = ask_mount(options.mountpoint, request,
+                                std::chrono::minutes(2) + std::chrono::seconds(options.timeout), io,
+                                {.what = "sending", .look = [&] { return sending.look(); }});
     if (said != Exit::ok) return said;
     if (!gone_within(path, std::chrono::seconds(30)))
       throw Error(Errc::busy,

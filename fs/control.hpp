@@ -26,7 +26,7 @@ namespace nacre {
 
 struct ControlRequest {
   // words[0] is the verb:
-  //   status [json]; sync wait|nowait|accept-rollback SECONDS;
+  //   status [json|metrics]; sync wait|nowait|accept-rollback SECONDS;
   //   sync confirm-deletes SECONDS [PATH]; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
   //   sleep, wake: the machine is going to, or did;
   //   attention, whose answer has a line for each thing that needs a person: kind TAB library's

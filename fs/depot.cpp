@@ -233,6 +233,13 @@ std::shared_ptr<const File> Depot::known_file(const LibraryId& library, const Ob
   return json ? impl_->admit_file(key, *json) : nullptr;
 }
 
+bool Depot::has_content(const LibraryId& library, const ObjectId& file) {
+  const auto known = known_file(library, file);
+  return known && std::ranges::all_of(known->blocks, [&](const ObjectId& block) {
+           return blocks_.size(library, block) || impl_->held_block({library, block});
+         });
+}
+
 bool Depot::has_object(const LibraryId& library, const ObjectId& id) {
   const ContentId key{library, id};
   return id.is_empty() || impl_->parsed.with([&](auto& lru) { return lru.contains(key); }) ||
@@ -254,6 +261,15 @@ std::shared_ptr<const File> Depot::file(const LibraryId& library, const ObjectId
   const auto json = impl_->fetch_object(key);
   auto known = impl_->parsed.with([&](auto& lru) { return lru.get(key); }).file;
   return known ? known : impl_->admit_file(key, *json);
+}
+
+// Kept among the objects: no object has a commit's id.
+Commit Depot::commit(const LibraryId& library, const ObjectId& id) {
+  if (const auto kept = impl_->kept_object({library, id})) return read_commit(id, *kept);
+  patience::about_to_wait();
+  auto commit = remote_.commit(library, id);
+  impl_->objects.put(library, id, deflate(write_commit(commit)));
+  return commit;
 }
 
 void Depot::fetch_objects(const LibraryId& library, std::span<const ObjectId> ids) {

@@ -38,9 +38,15 @@ class Depot {
   std::shared_ptr<const Directory> directory(const LibraryId& library, const ObjectId& id);
   std::shared_ptr<const File> file(const LibraryId& library, const ObjectId& id);
 
-  // Both, if memory or cache has them; never waits for the remote.
+  // From cache or remote; Error{not_found} where the server has forgotten it.
+  Commit commit(const LibraryId& library, const ObjectId& id);
+
+  // Directory and file, if memory or cache has them; never waits for the remote.
   std::shared_ptr<const Directory> known_directory(const LibraryId& library, const ObjectId& id);
   std::shared_ptr<const File> known_file(const LibraryId& library, const ObjectId& id);
+
+  // Whether a file can be read without the remote.
+  bool has_content(const LibraryId& library, const ObjectId& file);
 
   // Whether they would have it; an object that is damaged in the cache counts.
   bool has_object(const LibraryId& library, const ObjectId& id);

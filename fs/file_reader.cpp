@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/guarded.hpp"
 #include "fs/layout.hpp"
+#include "fs/patience.hpp"
 
 namespace nacre {
 namespace {
@@ -197,6 +198,7 @@ Layout::Place FileReader::Impl::locate(const Content& c, std::uint64_t offset) {
       continue;
     }
     if (see_here(c, next.wanted.front())) continue;
+    patience::about_to_fetch();
     for (std::size_t i = 1; i < next.wanted.size(); ++i) {
       depot.fetch_block_soon(library, c.file->blocks[next.wanted[i]], kind());
     }
@@ -287,6 +289,7 @@ bool FileReader::Impl::read_cached(const ObjectId& block, std::size_t from, Muta
 // then four times as many at each new block, up to what memory holds beside the current one.
 void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint64_t offset,
                                   std::size_t size) {
+  if (patience::only_here) return;
   const auto n = c.file->blocks.size();
   const auto average = std::max<std::uint64_t>(1, file_size / n);
   const auto memory_blocks = depot.options().block_memory / (average + average / 4);

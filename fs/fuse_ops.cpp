@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "fs/fuse_request.hpp"
+#include "fs/snapshots.hpp"
 
 namespace nacre {
 namespace {
@@ -131,12 +132,12 @@ void rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_
 
 // What a library cannot hold.  EPERM is what link(2) and symlink(2) say of such a
 // filesystem, and what git, cp and tar have a way around for.
-void symlink(fuse_req_t req, const char*, fuse_ino_t, const char*) noexcept {
-  fuse_reply_err(req, EPERM);
+void symlink(fuse_req_t req, const char*, fuse_ino_t parent, const char*) noexcept {
+  fuse_reply_err(req, Snapshots::holds(parent) ? EROFS : EPERM);
 }
 
-void link(fuse_req_t req, fuse_ino_t, fuse_ino_t, const char*) noexcept {
-  fuse_reply_err(req, EPERM);
+void link(fuse_req_t req, fuse_ino_t, fuse_ino_t parent, const char*) noexcept {
+  fuse_reply_err(req, Snapshots::holds(parent) ? EROFS : EPERM);
 }
 
 void readlink(fuse_req_t req, fuse_ino_t) noexcept { fuse_reply_err(req, EINVAL); }
@@ -168,15 +169,25 @@ fuse_file_info info_of(fuse_file_info fi, const Opening& opening) noexcept {
 }
 
 void open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) noexcept {
-  answer(
-      req, [ino, flags = fi->flags](Filesystem& fs) { return boxed(fs, fs.open(ino, flags)); },
-      [fi = *fi](fuse_req_t to, Opening& opening) noexcept {
-        const auto info = info_of(fi, opening);
-        const int rc = fuse_reply_open(to, &info);
-        if (rc == 0) (void)opening.box.release();  // release() will have it
-        return rc;
-      },
-      [](Filesystem& fs, Opening& opening) noexcept { fs.release(opening.opened.handle); });
+  const bool only_here =
+      (fi->flags & O_ACCMODE) == O_RDONLY && side_of(req).shield.covers(fuse_req_ctx(req)->pid);
+  const auto work = [ino, only_here, flags = fi->flags](Filesystem& fs) {
+    const OnlyHere caller(only_here);
+    return boxed(fs, fs.open(ino, flags));
+  };
+  const auto reply = [fi = *fi](fuse_req_t to, Opening& opening) noexcept {
+    const auto info = info_of(fi, opening);
+    const int rc = fuse_reply_open(to, &info);
+    if (rc == 0) (void)opening.box.release();  // release() will have it
+    return rc;
+  };
+  const auto undo = [](Filesystem& fs, Opening& opening) noexcept {
+    fs.release(opening.opened.handle);
+  };
+  if (only_here)  // it looks for each block of the file
+    park(req, work, reply, undo);
+  else
+    answer(req, work, reply, undo);
 }
 
 void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,

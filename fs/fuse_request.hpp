@@ -28,6 +28,7 @@
 #include "fs/filesystem.hpp"
 #include "fs/fuse_pool.hpp"
 #include "fs/patience.hpp"
+#include "fs/shield.hpp"
 
 namespace nacre {
 
@@ -52,6 +53,7 @@ class Askers {
 struct FuseSide {
   Filesystem& fs;
   Pool& pool;
+  const Shield& shield;
   std::function<void()> ready;         // once, when the kernel and we have agreed
   std::chrono::milliseconds patience;  // for how long a request may hear nothing of the server
   Askers askers = {};

@@ -141,7 +141,8 @@ struct FuseSession::Impl {
   Impl(Filesystem& fs, SessionOptions wanted)
       : options(std::move(wanted)),
         pool(std::in_place, waiting_threads),
-        side{fs, *pool, options.ready, options.patience},
+        shield(options.shield),
+        side{fs, *pool, shield, options.ready, options.patience},
         session(mounted(side, options)),
         notifier(session.get()) {}
 
@@ -189,6 +190,7 @@ struct FuseSession::Impl {
   const SessionOptions options;
   EndSignals signals;
   std::optional<Pool> pool;
+  const Shield shield;
   FuseSide side;
   Session session;
   Notifier notifier;

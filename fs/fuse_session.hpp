@@ -23,6 +23,7 @@ struct SessionOptions {
   std::string source;  // shown by mount(8) and df
   bool read_only = false;
   std::vector<std::string> fuse_options;
+  std::vector<std::string> shield = {};  // programs for which nothing is fetched (fs/shield.hpp)
   std::chrono::milliseconds patience{
       30'000};                  // for how long a request may hear nothing of a server
   std::function<void()> ready;  // called once, when the mount answers

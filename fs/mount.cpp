@@ -15,6 +15,7 @@ void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
                                   .source = plan.source,
                                   .read_only = plan.read_only,
                                   .fuse_options = plan.fuse_options,
+                                  .shield = plan.shield,
                                   .patience = std::chrono::seconds(plan.timeout_seconds),
                                   .ready = plan.ready ? plan.ready : [] {}};
   const auto fs = make_filesystem(std::move(plan), std::move(remote));

@@ -42,6 +42,8 @@ struct MountPlan {
   std::size_t max_deletions = 500;  // files that a batch may take from the server unasked; 0: all
   int timeout_seconds = 30;         // how long a program waits for a server that says nothing
   Shown shown = {};
+  bool snapshots = false;                // `.snapshots` at the top of each library
+  std::vector<std::string> shield = {};  // programs for which nothing is fetched (fs/shield.hpp)
   std::vector<std::string> fuse_options = {};  // "allow_other", "default_permissions", …
   std::function<void()> ready = {};            // called once the mount answers
 };

@@ -39,6 +39,7 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   };
   const auto verb = word(0);
   const WaitAs asked(Waiting::at_most(patience()));
+  if (verb == "status" && word(1) == "metrics") return {0, metrics()};
   if (verb == "status") return {0, word(1) == "json" ? status_json() : status_text()};
   if (verb == "sync") {
     auto syncs = all_syncs();
@@ -184,7 +185,11 @@ std::string MountedFilesystem::status_json() {
   json.key("source").value(plan_.source).key("user").value(remote_->user());
   json.key("connection_error").text_or_null(connection);
   json.key("cache_bytes").value(blocks_.used());
+  json.key("cache_limit_bytes").value(plan_.cache_limit);
   json.key("pinned_bytes").value(blocks_.pinned());
+  json.key("received_bytes").value(remote_->received_bytes());
+  json.key("sent_bytes").value(remote_->sent_bytes());
+  json.key("shielded_reads").value(shielded_.load());
   tell_pins(json);
   json.key("libraries").array();
   for (auto* library : all_libraries()) {
@@ -211,6 +216,9 @@ std::string MountedFilesystem::status_text() {
                      ", cache " + size_text(blocks_.used());
   if (blocks_.pinned() > 0) text += ", " + size_text(blocks_.pinned()) + " of it pinned";
   text += "\n";
+  if (shielded_ > 0)
+    text += "  shield: nothing was fetched for thumbnailers and indexers, " +
+            std::to_string(shielded_) + (shielded_ == 1 ? " time\n" : " times\n");
   {
     const std::lock_guard lock(follow_mutex_);
     if (!connection_error_.empty()) text += "  server: " + connection_error_ + "\n";

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/error.hpp"
 #include "fs/open_file.hpp"
@@ -101,9 +102,32 @@ std::shared_ptr<const Listing> MountedFilesystem::list(Ino directory) {
       [&](Tree& tree) { return std::make_shared<const Listing>(tree.list(tree.node(directory))); });
 }
 
+void MountedFilesystem::check_here(const LibraryId& library, const ObjectId& file) {
+  if (!patience::only_here || file.is_empty() || depot_.has_content(library, file)) return;
+  ++shielded_;
+  patience::about_to_fetch();
+}
+
+// A read that fails in the middle is the end of a program that has mapped the file: what is not
+// all here is not opened.  Of what was changed here a part may have to come from the server.
+void MountedFilesystem::check_node_here(Ino ino) {
+  LibraryId library;
+  ObjectId file;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto& node = tree_.node(ino);
+    if (node.is_directory() || (node.content && node.content->dirty())) return;
+    library = node.library->id;
+    file = node.id;
+  }
+  check_here(library, file);
+}
+
 Opened MountedFilesystem::open(Ino ino, int flags) {
   auto file = std::make_shared<OpenFile>();
   file->writer = writes(flags);
+  file->only_here = patience::only_here;
+  if (file->only_here) check_node_here(ino);
   std::optional<Ahead::Way> way;
   ObjectId id;
   auto opened = with_tree([&](Tree& tree) {
@@ -123,7 +147,7 @@ Opened MountedFilesystem::open(Ino ino, int flags) {
     }
     return Opened{{ino, tree.stat_of(node)}, file, true};
   });
-  if (way) ahead_.reading(*std::move(way), id);
+  if (way && !file->only_here) ahead_.reading(*std::move(way), id);
   if (file->writer && (flags & O_TRUNC) != 0 && file->content->size() != 0) {
     truncate(*file, 0);
     opened.attr = getattr(ino);
@@ -148,7 +172,13 @@ Opened MountedFilesystem::create(Ino parent, std::string_view name, mode_t mode,
 }
 
 std::size_t MountedFilesystem::read(const Handle& file, std::uint64_t offset, MutableByteView out) {
-  return file->content->read(offset, out);
+  const OnlyHere caller(file->only_here);
+  try {
+    return file->content->read(offset, out);
+  } catch (const Error& error) {
+    if (file->only_here && error.code() == Errc::denied) ++shielded_;
+    throw;
+  }
 }
 
 // One change of a file's bytes: first the bytes, then the tree's word of it.
@@ -247,18 +277,21 @@ std::size_t MountedFilesystem::copy_range(const Handle& from, std::uint64_t from
 
   // A whole published file into an empty one: they share the blocks from now on.
   const bool shared = change_tree([&](Tree& tree) {
-    auto& source = *from->node;
+    const auto* source = from->node;  // null: of a snapshot, which does not change
     auto& target = *to->node;
     tree.check_writable(target);
-    const bool whole = from_offset == 0 && to_offset == 0 && length >= size &&
-                       source.library == target.library && source.content == from->content &&
-                       !source.content->dirty() && !target.content->dirty() &&
+    const bool published =
+        !source || (source->content == from->content && !source->content->dirty());
+    const auto& library = source ? source->library->id : from->snapshot->library;
+    const bool whole = from_offset == 0 && to_offset == 0 && length >= size && published &&
+                       library == target.library->id && !target.content->dirty() &&
                        target.content->size() == 0 && target.parent;
     if (whole) {
-      target.content->replace(source.id, size);
-      target.id = source.id;
+      const auto& id = source ? source->id : from->snapshot->id;
+      target.content->replace(id, size);
+      target.id = id;
       target.size = size;
-      target.mtime = source.mtime;
+      target.mtime = source ? source->mtime : std::time(nullptr);
       target.modifier = tree.user();
       tree.touch(target);
     }

@@ -25,13 +25,14 @@
 #include "fs/mount.hpp"
 #include "fs/path_report.hpp"
 #include "fs/pinner.hpp"
+#include "fs/snapshots.hpp"
 #include "fs/subtree.hpp"
 #include "fs/tree.hpp"
 #include "fs/watched_remote.hpp"
 
 namespace nacre {
 
-class MountedFilesystem final : public Filesystem {
+class MountedFilesystem final : public Filesystem, public SnapshotSource {
  public:
   MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> remote);
   ~MountedFilesystem() override;
@@ -74,6 +75,12 @@ class MountedFilesystem final : public Filesystem {
   ControlReply control(ControlRequest request) override;
   void on_unmount(std::function<void()> unmount) override;
 
+  std::optional<SnapshotLibrary> library_at(Ino ino) override;
+  ObjectId head_of(const LibraryId& library) override;
+  ContentStore& contents() override { return store_; }
+  Ahead& ahead() override { return ahead_; }
+  void check_here(const LibraryId& library, const ObjectId& file) override;
+
  private:
   // Runs f(tree) under the mutex, fetching what it lacks without it.
   template <class F>
@@ -89,6 +96,7 @@ class MountedFilesystem final : public Filesystem {
   void fetch(const LibraryId& library, const ObjectId& directory);
   void write_content(OpenFile& file, const std::function<void(FileContent&)>& change);
   void save(OpenFile& file);
+  void check_node_here(Ino ino);
   void truncate(OpenFile& file, std::uint64_t size);
 
   [[nodiscard]] std::chrono::milliseconds patience() const;
@@ -128,6 +136,7 @@ class MountedFilesystem final : public Filesystem {
   std::string attention();
   std::string status_json();
   std::string status_text();
+  std::string metrics();
 
   std::optional<ControlReply> path_control(const ControlRequest& request);
   std::string unlock_command(const Library& library) const;
@@ -185,13 +194,14 @@ class MountedFilesystem final : public Filesystem {
 
   std::mutex follow_mutex_;
   std::condition_variable_any follow_changed_;
-  std::string connection_error_;           // guarded by follow_mutex_; empty: the server answers
-  std::thread::id follower_id_;            // guarded by follow_mutex_, as is the next
-  bool look_now_ = false;                  // somebody saw the server go, or come back
-  unsigned looks_until_account_ = 0;       // the follower's own
-  std::atomic<bool> list_is_old_ = false;  // of libraries: the server could not be asked
-  std::atomic<bool> flushed_ = false;      // by `nacre umount`
-  std::jthread follower_;                  // last: ends first
+  std::string connection_error_;             // guarded by follow_mutex_; empty: the server answers
+  std::thread::id follower_id_;              // guarded by follow_mutex_, as is the next
+  bool look_now_ = false;                    // somebody saw the server go, or come back
+  unsigned looks_until_account_ = 0;         // the follower's own
+  std::atomic<bool> list_is_old_ = false;    // of libraries: the server could not be asked
+  std::atomic<std::uint64_t> shielded_ = 0;  // reads for which nothing was fetched
+  std::atomic<bool> flushed_ = false;        // by `nacre umount`
+  std::jthread follower_;                    // last: ends first
 };
 
 }  // namespace nacre

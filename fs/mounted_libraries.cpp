@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "fs/library_list.hpp"
 #include "fs/patience.hpp"
+#include "fs/snapshot_filesystem.hpp"
 #include "fs/unsent.hpp"
 #include "fs/with_tree.hpp"
 
@@ -292,6 +293,21 @@ void MountedFilesystem::make_ready(const LibraryId& id) {
   commit_if_possible(state_.stage({}));  // for a mount without the server
 }
 
+std::optional<SnapshotLibrary> MountedFilesystem::library_at(Ino ino) {
+  const std::lock_guard lock(mutex_);
+  const auto& node = tree_.node(ino);
+  if (!node.is_top()) return std::nullopt;
+  return SnapshotLibrary{node.library->id, node.library->keys, ino, node.st_ino};
+}
+
+ObjectId MountedFilesystem::head_of(const LibraryId& library) {
+  return with_tree([&](Tree& tree) {
+    const auto& known = tree.library(library);
+    if (!known.ready) throw NeedLibrary{library};
+    return known.base.id;
+  });
+}
+
 ObjectId MountedFilesystem::published_root(const LibraryId& library) {
   make_ready(library);
   const std::lock_guard lock(mutex_);
@@ -346,7 +362,12 @@ void MountedFilesystem::lock_library(Library& library) {
 void MountedFilesystem::on_unmount(std::function<void()> unmount) { unmount_ = std::move(unmount); }
 
 std::unique_ptr<Filesystem> make_filesystem(MountPlan plan, std::unique_ptr<Remote> remote) {
-  return std::make_unique<MountedFilesystem>(std::move(plan), std::move(remote));
+  const auto shown = plan.shown;
+  const bool snapshots = plan.snapshots;
+  auto live = std::make_unique<MountedFilesystem>(std::move(plan), std::move(remote));
+  if (!snapshots) return live;
+  SnapshotSource& source = *live;
+  return std::make_unique<SnapshotFilesystem>(std::move(live), source, shown);
 }
 
 }  // namespace nacre

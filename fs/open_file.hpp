@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "fs/tree.hpp"
 
@@ -11,9 +12,18 @@ namespace nacre {
 
 class OpenFile {
  public:
+  // A file of an old tree, which has no node in the live one.
+  struct Snapshot {
+    Ino ino;
+    LibraryId library;
+    ObjectId id;
+  };
+
   Node* node = nullptr;
+  std::optional<Snapshot> snapshot;  // or else this
   std::shared_ptr<FileContent> content;
   bool writer = false;
+  bool only_here = false;  // nothing is fetched for who reads it
 };
 
 }  // namespace nacre

@@ -57,24 +57,25 @@ Fd create_new(stdfs::path& path, mode_t mode) {
   }
 }
 
-// The name of an incomplete file: no longer than a name can be, and free.
-void mark_incomplete(stdfs::path& path) {
+// What a file is called until it is whole; no longer than a name can be.
+stdfs::path incomplete(const stdfs::path& path) {
   constexpr std::string_view mark = ".incomplete";
   auto name = path.filename().string();
   name.resize(std::min(name.size(), max_name - mark.size() - 4));
-  name += mark;
-  auto marked = path.parent_path() / name;
-  for (int n = 2; ::link(path.c_str(), marked.c_str()) != 0; ++n) {
-    if (errno != EEXIST) {  // a disk without hard links
-      std::error_code error;
-      if (!stdfs::exists(stdfs::symlink_status(marked, error))) stdfs::rename(path, marked, error);
-      if (!error) path = marked;
+  return path.parent_path() / (name + std::string(mark));
+}
+
+// Gives a file that is whole its name; where that is taken: NAME.2, …
+void name_whole(const stdfs::path& path, const stdfs::path& wanted) {
+  auto target = wanted;
+  for (int n = 2;; ++n) {
+    if (::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0)
       return;
-    }
-    marked = path.parent_path() / (name + "." + std::to_string(n));
+    if (errno == EINVAL && !stdfs::exists(stdfs::symlink_status(target)))  // a simpler disk
+      return stdfs::rename(path, target);
+    if (errno != EEXIST && errno != EINVAL) fail(target, errno);
+    target = wanted.string() + "." + std::to_string(n);
   }
-  ::unlink(path.c_str());
-  path = marked;
 }
 
 }  // namespace
@@ -182,7 +183,7 @@ void Rescue::add(Library& library) {
 }
 
 void Rescue::write(const LibraryId& library, const stdfs::path& folder, const Item& item) {
-  auto path = folder / item.path;
+  const auto path = folder / item.path;
   if (!item.content) {
     stdfs::create_directories(path);
     return;
@@ -195,7 +196,8 @@ void Rescue::write(const LibraryId& library, const stdfs::path& folder, const It
   } catch (const Error& error) {
     log::warning(error.what());
   }
-  const Fd out = create_new(path, item.mode);
+  auto name = incomplete(path);  // also when this is ended in the middle
+  const Fd out = create_new(name, item.mode);
   std::string why;
   try {
     why = copy(library, item, out.get());
@@ -207,9 +209,10 @@ void Rescue::write(const LibraryId& library, const stdfs::path& folder, const It
     why = error.what();
   }
   ++result_.files;
-  if (why.empty()) return;
-  mark_incomplete(path);
-  result_.incomplete.push_back({path.lexically_relative(folder_).string(), why});
+  if (why.empty())
+    name_whole(name, path);
+  else
+    result_.incomplete.push_back({name.lexically_relative(folder_).string(), why});
 }
 
 // What kept the copy from being whole, or nothing.

@@ -111,7 +111,9 @@ std::vector<FsObject> WatchedRemote::objects(const LibraryId& library,
   return ask([&] { return remote_->objects(library, ids); });
 }
 Bytes WatchedRemote::block(const LibraryId& library, const ObjectId& id) {
-  return ask([&] { return remote_->block(library, id); });
+  auto stored = ask([&] { return remote_->block(library, id); });
+  received_ += stored.size();
+  return stored;
 }
 std::vector<std::uint64_t> WatchedRemote::block_sizes(const LibraryId& library,
                                                       const ObjectId& file) {
@@ -136,6 +138,7 @@ void WatchedRemote::put_objects(const LibraryId& library, std::span<const FsObje
 }
 void WatchedRemote::put_block(const LibraryId& library, const ObjectId& id, ByteView stored) {
   ask([&] { remote_->put_block(library, id, stored); });
+  sent_ += stored.size();
 }
 ObjectId WatchedRemote::publish(const LibraryId& library, const ObjectId& commit) {
   return ask([&] { return remote_->publish(library, commit); });

@@ -24,6 +24,10 @@ class WatchedRemote final : public Remote {
 
   [[nodiscard]] bool away() const noexcept { return away_; }
 
+  // Of blocks, since the mount began.
+  [[nodiscard]] std::uint64_t received_bytes() const noexcept { return received_; }
+  [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_; }
+
   // Called, by the thread that finds out, when the server goes away or comes back.
   // To be set before any other thread uses this.
   void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
@@ -68,6 +72,7 @@ class WatchedRemote final : public Remote {
   std::stop_source end_;
   std::function<void()> changed_ = [] {};
   std::atomic<bool> away_ = false;
+  std::atomic<std::uint64_t> received_ = 0, sent_ = 0;
   std::mutex mutex_;
   std::string why_;        // guarded by mutex_: the failure that showed it
   std::stop_source rest_;  // guarded by mutex_; requested: until resume()

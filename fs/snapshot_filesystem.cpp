@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/snapshot_filesystem.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.hpp"
+#include "fs/patience.hpp"
+
+namespace nacre {
+namespace {
+
+constexpr std::string_view xattr_commit = "user.nacre.commit";
+
+[[noreturn]] void refuse() { throw Error(Errc::read_only, "snapshots: as it was, read only"); }
+
+void check_live(Ino ino) {
+  if (Snapshots::holds(ino)) refuse();
+}
+
+}  // namespace
+
+void SnapshotFilesystem::start(Kernel& kernel) {
+  kernel_ = &kernel;
+  live_->start(*this);
+}
+
+void SnapshotFilesystem::entry_changed(Ino parent, std::string_view name) noexcept {
+  kernel_->entry_changed(parent, name);
+}
+
+// The live tree tells that a folder has changed, and no new names, which the kernel cannot know.
+// This one it may know as ours.
+void SnapshotFilesystem::data_changed(Ino ino) noexcept {
+  kernel_->data_changed(ino);
+  if (!snapshots_.has_folder(ino)) return;
+  try {
+    const Hurry hurry;
+    const auto own = live_->lookup(ino, Snapshots::name).ino;
+    live_->forget(own, 1);
+    kernel_->entry_changed(ino, Snapshots::name);
+  } catch (const WouldBlock&) {
+  } catch (const std::exception&) {
+    // There is none.
+  }
+}
+
+Attr SnapshotFilesystem::lookup(Ino parent, std::string_view name) {
+  if (Snapshots::holds(parent)) return snapshots_.lookup(parent, name);
+  if (name != Snapshots::name) return live_->lookup(parent, name);
+  try {
+    return live_->lookup(parent, name);
+  } catch (const Error& error) {
+    const auto library =
+        error.code() == Errc::not_found ? source_.library_at(parent) : std::nullopt;
+    if (!library) throw;
+    return snapshots_.folder_of(*library);
+  }
+}
+
+// Before a name is made, moved or removed: that of the folder of snapshots is none to change.
+void SnapshotFilesystem::check_writable(Ino parent, std::string_view name) {
+  check_live(parent);
+  if (name != Snapshots::name) return;
+  const auto found = lookup(parent, name).ino;
+  forget(found, 1);
+  check_live(found);
+}
+
+void SnapshotFilesystem::forget(Ino ino, std::uint64_t lookups) noexcept {
+  if (Snapshots::holds(ino))
+    snapshots_.forget(ino, lookups);
+  else
+    live_->forget(ino, lookups);
+}
+
+Attr SnapshotFilesystem::getattr(Ino ino) {
+  return Snapshots::holds(ino) ? snapshots_.getattr(ino) : live_->getattr(ino);
+}
+
+Attr SnapshotFilesystem::setattr(Ino ino, const SetAttr& change) {
+  check_live(ino);
+  return live_->setattr(ino, change);
+}
+
+OpenedDirectory SnapshotFilesystem::open_directory(Ino directory, ListingFor purpose) {
+  return Snapshots::holds(directory) ? snapshots_.open_directory(directory)
+                                     : live_->open_directory(directory, purpose);
+}
+
+void SnapshotFilesystem::close_directory(Ino directory) noexcept {
+  if (Snapshots::holds(directory))
+    snapshots_.close_directory(directory);
+  else
+    live_->close_directory(directory);
+}
+
+std::shared_ptr<const Listing> SnapshotFilesystem::list(Ino directory) {
+  return Snapshots::holds(directory) ? snapshots_.list(directory) : live_->list(directory);
+}
+
+Opened SnapshotFilesystem::open(Ino ino, int flags) {
+  if (!Snapshots::holds(ino)) return live_->open(ino, flags);
+  if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0) refuse();
+  return snapshots_.open(ino);
+}
+
+Opened SnapshotFilesystem::create(Ino parent, std::string_view name, mode_t mode, int flags) {
+  check_live(parent);
+  return live_->create(parent, name, mode, flags);
+}
+
+std::size_t SnapshotFilesystem::read(const Handle& file, std::uint64_t offset,
+                                     MutableByteView out) {
+  return live_->read(file, offset, out);
+}
+
+void SnapshotFilesystem::write(const Handle& file, std::uint64_t offset, ByteView bytes) {
+  live_->write(file, offset, bytes);
+}
+
+void SnapshotFilesystem::flush(const Handle& file) { live_->flush(file); }
+
+void SnapshotFilesystem::fsync(const Handle& file) {
+  if (!file->snapshot) live_->fsync(file);
+}
+
+void SnapshotFilesystem::release(const Handle& file) noexcept {
+  if (file->snapshot)
+    snapshots_.closed(file->snapshot->ino);
+  else
+    live_->release(file);
+}
+
+void SnapshotFilesystem::fsync_directory(Ino directory) {
+  if (!Snapshots::holds(directory)) live_->fsync_directory(directory);
+}
+
+void SnapshotFilesystem::fallocate(const Handle& file, int mode, std::uint64_t offset,
+                                   std::uint64_t length) {
+  live_->fallocate(file, mode, offset, length);
+}
+
+std::uint64_t SnapshotFilesystem::seek(const Handle& file, std::uint64_t offset, int whence) {
+  return live_->seek(file, offset, whence);
+}
+
+std::size_t SnapshotFilesystem::copy_range(const Handle& from, std::uint64_t from_offset,
+                                           const Handle& to, std::uint64_t to_offset,
+                                           std::size_t length) {
+  return live_->copy_range(from, from_offset, to, to_offset, length);
+}
+
+Attr SnapshotFilesystem::mkdir(Ino parent, std::string_view name, mode_t mode) {
+  check_live(parent);
+  return live_->mkdir(parent, name, mode);
+}
+
+void SnapshotFilesystem::unlink(Ino parent, std::string_view name) {
+  check_writable(parent, name);
+  live_->unlink(parent, name);
+}
+
+void SnapshotFilesystem::rmdir(Ino parent, std::string_view name) {
+  check_writable(parent, name);
+  live_->rmdir(parent, name);
+}
+
+void SnapshotFilesystem::rename(Ino parent, std::string_view name, Ino new_parent,
+                                std::string_view new_name, unsigned flags) {
+  check_writable(parent, name);
+  check_writable(new_parent, new_name);
+  live_->rename(parent, name, new_parent, new_name, flags);
+}
+
+void SnapshotFilesystem::access(Ino ino, int mask) {
+  if (!Snapshots::holds(ino)) return live_->access(ino, mask);
+  if ((mask & W_OK) != 0) refuse();
+}
+
+std::optional<std::string> SnapshotFilesystem::get_xattr(Ino ino, std::string_view name) {
+  if (!Snapshots::holds(ino)) return live_->get_xattr(ino, name);
+  return name == xattr_commit ? snapshots_.commit_of(ino) : std::nullopt;
+}
+
+std::vector<std::string> SnapshotFilesystem::list_xattr(Ino ino) {
+  if (!Snapshots::holds(ino)) return live_->list_xattr(ino);
+  if (!snapshots_.commit_of(ino)) return {};
+  return {std::string(xattr_commit)};
+}
+
+ControlReply SnapshotFilesystem::control(ControlRequest request) {
+  const bool locks = !request.words.empty() && request.words[0] == "lock";
+  auto reply = live_->control(std::move(request));
+  if (locks && kernel_) snapshots_.drop_locked().tell(*kernel_);
+  return reply;
+}
+
+}  // namespace nacre
