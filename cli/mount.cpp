@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/folders.hpp"
+#include "cli/library_password.hpp"
 #include "cli/mount_options.hpp"
 #include "cli/mounts.hpp"
 #include "cli/service.hpp"
@@ -34,6 +35,14 @@ void start_log(const stdfs::path& state_dir) {
   log::set_file(file);
 }
 
+// They were right, as it is mounted; that they cannot be remembered does not end it.
+void remember(const stdfs::path& mountpoint, const std::vector<LibraryPassword>& given) try {
+  for (const auto& [library, password] : given)
+    remember_password(library_of_mount(mountpoint, library), password);
+} catch (const Error& error) {
+  log::warning(error.what());
+}
+
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
   const auto source =
       find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
@@ -46,7 +55,12 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   make_private_folder(cache_dir);
 
   auto remote = open_source(source, tuning.unverified_blocks);
-  auto passwords = read_passwords(options.unlock, options.password);
+  if (options.remember_password) check_can_remember();
+  auto passwords = read_passwords(options.unlock, options.password, source.name);
+  std::vector<LibraryPassword> to_remember;
+  for (const auto& each : passwords)
+    if (options.remember_password && !each.library.empty())
+      to_remember.push_back({.library = each.library, .password = each.password.clone()});
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
@@ -56,6 +70,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .cache_dir = cache_dir,
                  .state_dir = state_dir,
                  .device_key = device_key(state_dir),
+                 .device_key_place = device_key_place(state_dir),
                  .client = client_of(source),
                  .libraries = options.libraries,
                  .passwords = std::move(passwords),
@@ -63,6 +78,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .shown = tuning.shown,
                  .fuse_options = tuning.fuse,
                  .ready = [&] {
+                   remember(mountpoint, std::exchange(to_remember, {}));
                    log::info("mounted " + source.shown + " on " + mountpoint.string());
                    ready();
                  }};
