@@ -9,6 +9,7 @@
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
+#include "cli/library_password.hpp"
 #include "cli/new_password.hpp"
 #include "fs/shown_text.hpp"
 
@@ -105,6 +106,9 @@ Exit library_password(const LibraryPasswordOptions& options, const Io& io) {
     // Where somebody was faster, the server has merged, and kept what it had.
     if (remote->commit(library.id, head).encryption == *changed) {
       known_keys.remember(library.id, *changed, *key);
+      const RememberedLibrary remembered{
+          .account = account.alias, .id = library.id.str(), .name = library.name};
+      if (remembered_password(remembered)) remember_password(remembered, *fresh);
       return Exit::ok;
     }
   }

@@ -79,8 +79,8 @@ Exit create_library(const CreateLibraryOptions& options, const Io& io) {
     key = std::move(fresh.key);
   }
   const auto made = remote->create_library(library);
+  io.out << made.id.text() << std::endl;  // it is there, whatever becomes of the rest
   if (key) known_keys_of(account, {}).remember(library.id, library.encryption, *key);
-  io.out << made.id.text() << '\n';
   return Exit::ok;
 }
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ostream>
+
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
 #include "cli/keyring.hpp"
@@ -16,9 +18,17 @@ Exit unlock(const UnlockOptions& options, const Io& io) {
     // The daemon may have to ask the server for the library's head.
     return ask_mount(options.mountpoint, request, std::chrono::minutes(2), io);
   };
-  if (!options.password.given() && !options.remember_password && keyring::why_not().empty()) {
+  const bool may_be_known =
+      !options.password.given() && !options.remember_password && !options.accept_new_key;
+  if (may_be_known && keyring::why_not().empty()) {
     const auto library = library_of_mount(absolute_mountpoint(options.mountpoint), options.library);
-    if (const auto known = remembered_password(library)) return ask(*known);
+    if (const auto known = remembered_password(library)) {
+      const auto done = ask(*known);
+      if (done == Exit::denied)
+        io.err << "nacre: that was the password that the keyring has; `nacre lock --forget` takes "
+                  "it out\n";
+      return done;
+    }
   }
   const auto password = read_one_secret(options.password, "Password of " + options.library);
   const auto done = ask(password);

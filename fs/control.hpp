@@ -27,8 +27,8 @@ namespace nacre {
 struct ControlRequest {
   // words[0] is the verb:
   //   status [json]; sync wait|nowait SECONDS; unlock LIBRARY [accept-new-key]; lock [LIBRARY];
-  //   umount SECONDS; library [LIBRARY], whose answer has its id, its name, the source and the user,
-  //   a line each; rescue FOLDER text|json, whose answer begins with a line "complete" or
+  //   umount SECONDS; library [LIBRARY], whose answer has its id, its name, the source and the
+  //   user, a line each; rescue FOLDER text|json, whose answer begins with a line "complete" or
   //   "incomplete"; why, privacy, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose
   //   answer may take a second and begins with a line "complete" or "fetching"; history PATH
   //   text|json COUNT [BEFORE]; restore PATH COMMIT [NEW].  A PATH is from the mount's top, names

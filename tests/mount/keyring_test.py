@@ -15,6 +15,7 @@ import kit
 from kit import get, put, wait_until
 
 ALIAS = "127.0.0.1"
+NEW = "another password of the same library"
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -191,6 +192,11 @@ class Keyring(kit.Case):
         lock()
         unlock()
         self.assertEqual(get(mount.path("lib", "file")), b"one")
+        # It is changed with the library's.
+        self.world.nacre("libraries", "passwd", "lib", secret=f"{kit.PASSWORD}\n{NEW}")
+        lock()
+        unlock()
+        self.assertEqual(self.world.session.items(), before + 1)
         # Also for a mount that begins.
         self.assertEqual(mount.end(), 0)
         again = self.world.mount("a", "--unlock", "lib")
@@ -199,8 +205,7 @@ class Keyring(kit.Case):
         self.assertEqual(self.world.session.items(), before)
         self.assertIn("no terminal to ask on", unlock(expect=1))
         self.assertEqual(again.end(), 0)
-        third = self.world.mount("a", "--unlock", "lib", "--remember-password",
-                                 secret=kit.PASSWORD)
+        third = self.world.mount("a", "--unlock", "lib", "--remember-password", secret=NEW)
         self.assertEqual(self.world.session.items(), before + 1)
         lock()
         unlock()

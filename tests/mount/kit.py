@@ -224,7 +224,7 @@ class World:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorder.py")
         self.recorder = subprocess.Popen(
             [sys.executable, script, str(self.port), str(self.server_port), self.records],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # it ends with its input
         _processes.append(self.recorder)
         if not read_line(self.recorder, 20):
             raise AssertionError("what clients send cannot be recorded")
@@ -233,6 +233,7 @@ class World:
         if self.recorder is not None:
             self.recorder.kill()
             self.recorder.wait(10)
+            self.recorder.stdin.close()
             self.recorder.stdout.close()
             self.recorder = None
 
@@ -245,6 +246,12 @@ class World:
     def stop_server(self):
         self.stop_recorder()
         self.server.send_signal(signal.SIGTERM)
+        self.server.wait(20)
+
+    def kill_server(self):
+        """As a power cut takes it away."""
+        self.stop_recorder()
+        self.server.kill()
         self.server.wait(20)
 
     def faults(self, *rules):

@@ -52,8 +52,14 @@ def serve(near, server_port, folder):
         back.join()
 
 
+def end_with_input():
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main(port, server_port, folder):
     os.makedirs(folder, exist_ok=True)
+    threading.Thread(target=end_with_input, daemon=True).start()
     with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
         print("ready", flush=True)
         while True:

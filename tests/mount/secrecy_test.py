@@ -5,6 +5,7 @@ its clients send, and searches it at the end (kit.World.look_for_secrets); here 
 find what it looks for, and commands that have passwords are run under it."""
 
 import base64
+import io
 import json
 import os
 import socket
@@ -43,7 +44,7 @@ class Secrecy(kit.ServedCase):
         password = kit.PASSWORD.encode()
         outer, iv, secret, key, key_iv = needles.keys_of(commit, password)
         quoted = urllib.parse.urlencode({"passwd": kit.PASSWORD}).encode()
-        # In the middle of a megabyte, too, and over the borders of what is read at once.
+        # In the middle of a megabyte, too.
         for body in (password, quoted, json.dumps({"password": kit.PASSWORD}).encode(),
                      base64.b64encode(secret), key.hex().encode(), key, key_iv, outer, iv,
                      (1 << 18) * b"x" + secret + 1_000_000 * b"y"):
@@ -53,6 +54,12 @@ class Secrecy(kit.ServedCase):
             with self.assertRaisesRegex(AssertionError, "was sent a library's"):
                 self.world.look_for_secrets()
         self.forget_what_was_sent()
+
+    def test_it_is_found_on_the_border_of_what_is_looked_at_at_once(self):
+        secret = os.urandom(32)
+        for before in (0, 1, 31, 32, 33):
+            sent = io.BytesIO(b"x" * ((8 << 20) - before) + secret + b"y")
+            self.assertTrue(any(secret in piece for piece in needles.pieces(sent, len(secret))))
 
     def test_no_command_sends_one(self):
         mount = self.world.mount("a", "--unlock", "lib", secret=kit.PASSWORD)
