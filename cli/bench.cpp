@@ -3,10 +3,13 @@
 // What a mount can be expected to do here: this machine's ciphers and disk, and a server's answers.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <iomanip>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <ostream>
+#include <sstream>
 #include <thread>
 #include <vector>
 

@@ -4,9 +4,14 @@
 #include <libsecret/secret.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/bytes.hpp"
@@ -32,7 +37,7 @@ class Failure {
   Failure& operator=(const Failure&) = delete;
   ~Failure() { g_clear_error(&error_); }
 
-  GError** operator&() noexcept { return &error_; }
+  GError** slot() noexcept { return &error_; }
   [[nodiscard]] std::string text(const char* otherwise) const {
     return error_ == nullptr ? otherwise : error_->message;
   }
@@ -50,22 +55,48 @@ bool has_session_bus() {
   return runtime != nullptr && ::stat((std::string(runtime) + "/bus").c_str(), &st) == 0;
 }
 
+// What a bus or a service that says nothing is given up by.
+class Patience {
+ public:
+  GCancellable* token() noexcept { return cancellable_.get(); }
+
+ private:
+  static constexpr std::chrono::seconds most{5};
+
+  Held<GCancellable> cancellable_{g_cancellable_new()};
+  std::mutex mutex_;
+  std::condition_variable_any ended_;
+  std::jthread timer_{[this](const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    ended_.wait_for(lock, stop, most, [] { return false; });
+    if (!stop.stop_requested()) g_cancellable_cancel(cancellable_.get());
+  }};
+};
+
 struct Keyring {
   Held<SecretService> service;
   std::string missing;  // empty: it is there
 };
 
-Keyring open() {
+Keyring open(Patience& patience) {
+  static std::atomic<bool> silent = false;  // it is not waited for again
   if (!has_session_bus()) return {nullptr, "no session bus"};
+  if (silent) return {nullptr, "it does not answer"};
+  struct Notice {
+    Patience& patience;
+    ~Notice() { silent = g_cancellable_is_cancelled(patience.token()) != FALSE; }
+  } const notice{patience};
   Failure failure;
-  const Held<GDBusConnection> bus(g_bus_get_sync(G_BUS_TYPE_SESSION, nullptr, &failure));
+  const Held<GDBusConnection> bus(
+      g_bus_get_sync(G_BUS_TYPE_SESSION, patience.token(), failure.slot()));
   if (!bus) return {nullptr, failure.text("no session bus")};
   g_dbus_connection_set_exit_on_close(bus.get(), FALSE);  // a mount outlives the session
   Held<SecretService> service(
-      secret_service_get_sync(SECRET_SERVICE_OPEN_SESSION, nullptr, &failure));
+      secret_service_get_sync(SECRET_SERVICE_OPEN_SESSION, patience.token(), failure.slot()));
   if (!service) return {nullptr, failure.text("no Secret Service answers")};
-  const Held<SecretCollection> collection(secret_collection_for_alias_sync(
-      service.get(), SECRET_COLLECTION_DEFAULT, SECRET_COLLECTION_NONE, nullptr, &failure));
+  const Held<SecretCollection> collection(
+      secret_collection_for_alias_sync(service.get(), SECRET_COLLECTION_DEFAULT,
+                                       SECRET_COLLECTION_NONE, patience.token(), failure.slot()));
   if (!collection) return {nullptr, failure.text("the Secret Service has no keyring")};
   if (secret_collection_get_locked(collection.get()) != FALSE)
     return {nullptr, "the keyring is locked"};
@@ -93,10 +124,14 @@ Held<GHashTable> attributes(const Item& item) {
 
 }  // namespace
 
-std::string why_not() { return open().missing; }
+std::string why_not() {
+  Patience patience;
+  return open(patience).missing;
+}
 
 bool store(const Item& item, const std::string& label, const Secret& secret) {
-  const auto [service, missing] = open();
+  Patience patience;
+  const auto [service, missing] = open(patience);
   if (!service) return false;
   const auto bytes = secret.bytes();
   const Held<SecretValue> value(secret_value_new(reinterpret_cast<const char*>(bytes.data()),
@@ -105,18 +140,20 @@ bool store(const Item& item, const std::string& label, const Secret& secret) {
   Failure failure;
   const bool stored =
       secret_service_store_sync(service.get(), schema().get(), attributes(item).get(),
-                                SECRET_COLLECTION_DEFAULT, label.c_str(), value.get(), nullptr,
-                                &failure) != FALSE;
+                                SECRET_COLLECTION_DEFAULT, label.c_str(), value.get(),
+                                patience.token(), failure.slot()) != FALSE;
   if (!stored) log::warning("keyring: " + failure.text("it does not take it"));
   return stored;
 }
 
 std::optional<Secret> find(const Item& item) {
-  const auto [service, missing] = open();
+  Patience patience;
+  const auto [service, missing] = open(patience);
   if (!service) return std::nullopt;
   Failure failure;
-  GList* items = secret_service_search_sync(service.get(), schema().get(), attributes(item).get(),
-                                            SECRET_SEARCH_LOAD_SECRETS, nullptr, &failure);
+  GList* items =
+      secret_service_search_sync(service.get(), schema().get(), attributes(item).get(),
+                                 SECRET_SEARCH_LOAD_SECRETS, patience.token(), failure.slot());
   std::optional<Secret> found;
   if (items != nullptr) {
     const Held<SecretValue> value(secret_item_get_secret(static_cast<SecretItem*>(items->data)));
@@ -130,11 +167,12 @@ std::optional<Secret> find(const Item& item) {
 }
 
 bool erase(const Item& item) {
-  const auto [service, missing] = open();
+  Patience patience;
+  const auto [service, missing] = open(patience);
   if (!service) return false;
   Failure failure;
-  return secret_service_clear_sync(service.get(), schema().get(), attributes(item).get(), nullptr,
-                                   &failure) != FALSE;
+  return secret_service_clear_sync(service.get(), schema().get(), attributes(item).get(),
+                                   patience.token(), failure.slot()) != FALSE;
 }
 
 }  // namespace nacre::keyring

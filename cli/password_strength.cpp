@@ -29,8 +29,8 @@ constexpr std::array<Unit, 5> units = {Unit{year, "year", "years"}, Unit{86400, 
 
 std::string rounded(double number) {
   if (number < 1e6) return std::to_string(static_cast<long>(number));
-  if (number < 1e9) return std::to_string(static_cast<long>(number / 1e6)) + " million";
-  if (number < 1e12) return std::to_string(static_cast<long>(number / 1e9)) + " billion";
+  if (number < 1e9) return std::to_string(std::llround(number / 1e6)) + " million";
+  if (number < 1e12) return std::to_string(std::llround(number / 1e9)) + " billion";
   return "more than a thousand billion";
 }
 

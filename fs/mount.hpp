@@ -28,7 +28,7 @@ struct MountPlan {
   std::filesystem::path cache_dir, state_dir;  // of this account; made if missing
   SealKey device_key;
   std::string device_key_place = {};  // where that is kept, in words
-  ObjectId client = {};  // creator of our commits
+  ObjectId client = {};               // creator of our commits
   std::vector<std::string> libraries =
       {};  // names or ids; empty: all.  One: its top is the mountpoint
   std::vector<LibraryPassword> passwords = {};

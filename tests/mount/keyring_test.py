@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -161,6 +162,18 @@ class Keyring(kit.Case):
         self.assertEqual(self.world.session.items(), 1)
         self.world.nacre("forget", ALIAS, "--yes")
         self.assertEqual(self.world.session.items(), 0)
+
+    def test_a_bus_that_says_nothing_is_not_waited_for(self):
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(self.world.path("silent"))
+            silent.listen()
+            environment = self.world.environment
+            self.world.environment = lambda client: {
+                **environment(client),
+                "DBUS_SESSION_BUS_ADDRESS": "unix:path=" + self.world.path("silent")}
+            said = self.world.nacre("login", self.world.url, "--user", kit.USER,
+                                    secret="secret of user", timeout=20)
+        self.assertIn("for you only to read", said)
 
     def test_a_mount_outlives_the_bus(self):
         self.world.session.start_service("--unlock")

@@ -91,7 +91,7 @@ class Passwords(kit.ServedCase):
         create = lambda *options, **how: self.world.nacre("libraries", "create", "lib",
                                                           "--encrypted", *options, **how)
         message = create(secret=WEAK, expect=1)
-        self.assertIn("8 million guesses a second on one graphics card", message)
+        self.assertIn("9 million guesses a second on one graphics card", message)
         self.assertRegex(message, r"would stand for (\d+ (second|minute|hour)|less than a second)")
         self.assertIn("--generate-password", message)
         self.assertEqual(self.json("libraries"), [])
