@@ -141,7 +141,7 @@ class Commands(kit.ServedCase):
                       for name in names]
             self.assertEqual(any(contents[:64] in block for block in stored), seen)
             self.assertEqual(said["here"]["contents"]["device_key_opens"], seen)
-            self.assertIn("1 of 1 blocks in " + self.world.path("a", "cache"),
+            self.assertIn("1 of 1 block in " + self.world.path("a", "cache"),
                           said["here"]["contents"]["how"])
             for what in ("names", "structure", "sizes", "times", "who"):
                 self.assertTrue(said["server"][what]["seen"], what)
