@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "cli/folders.hpp"
+#include "cli/keyring.hpp"
 
 namespace nacre {
 namespace {
@@ -20,7 +21,6 @@ constexpr std::string_view token_suffix = ".token";
 
 stdfs::path folder() { return config_folder() / "accounts"; }
 stdfs::path file_of(const std::string& alias) { return folder() / alias; }
-stdfs::path token_of(const std::string& alias) { return folder() / (alias + ".token"); }
 
 std::string trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r");
@@ -54,6 +54,8 @@ Account read_account(const std::string& alias, const std::string& text) {
       has_client = true;
     } else if (key == "ca_file") {
       account.server.ca_file = value;
+    } else if (key == "token_in") {
+      account.token_in_keyring = value == "keyring";
     } else if (key == "insecure_http") {
       account.server.insecure_http = value == "yes";
     } else {
@@ -63,6 +65,10 @@ Account read_account(const std::string& alias, const std::string& text) {
   if (account.server.url.empty() || account.user.empty() || !has_client)
     damaged(alias, "url, user or client is missing");
   return account;
+}
+
+keyring::Item token_item(const std::string& alias) {
+  return {.what = "token", .account = alias, .of = "", .name = ""};
 }
 
 }  // namespace
@@ -108,27 +114,45 @@ Account choose_account(const std::string& name) {
   throw Error(Errc::not_found, name + ": no such account; log in with `nacre login`");
 }
 
-void save_account(const Account& account, const Secret& token) {
+stdfs::path token_file(const std::string& alias) { return folder() / (alias + ".token"); }
+
+Account save_account(Account account, const Secret& token) {
   check_alias(account.alias);
+  account.token_in_keyring =
+      keyring::store(token_item(account.alias), "nacre: token of account " + account.alias, token);
   std::ostringstream text;
-  text << "# An account of nacre(1).  Its token is in the file beside this one.\n"
-       << "url = " << account.server.url << "\nuser = " << account.user
+  text << "# An account of nacre(1).  Its token is in the "
+       << (account.token_in_keyring ? "session's keyring" : "file beside this one")
+       << ".\nurl = " << account.server.url << "\nuser = " << account.user
        << "\nclient = " << account.client.hex() << '\n';
   if (account.server.ca_file) text << "ca_file = " << account.server.ca_file->string() << '\n';
   if (account.server.insecure_http) text << "insecure_http = yes\n";
-  write_private_file(token_of(account.alias), token.bytes());
+  if (account.token_in_keyring) text << "token_in = keyring\n";
+  if (!account.token_in_keyring) write_private_file(token_file(account.alias), token.bytes());
   write_private_file(file_of(account.alias), as_bytes(text.str()));
+  std::error_code none;
+  if (account.token_in_keyring) stdfs::remove(token_file(account.alias), none);
+  return account;
 }
 
 Secret load_token(const Account& account) {
-  const auto stored = read_secret_file(token_of(account.alias));
+  const auto stored = read_secret_file(token_file(account.alias));
   auto bytes = stored ? stored->bytes() : ByteView();
   while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r'))  // an editor's
     bytes = bytes.first(bytes.size() - 1);
-  if (bytes.empty())
-    throw Error(Errc::denied, account.alias + ": not logged in; log in with `nacre login " +
-                                  account.server.url + " --user " + account.user + "`");
-  return Secret::copy_of(bytes);
+  if (!bytes.empty()) return Secret::copy_of(bytes);
+  if (account.token_in_keyring) {
+    if (auto kept = keyring::find(token_item(account.alias))) return *std::move(kept);
+    if (const auto why = keyring::why_not(); !why.empty())
+      throw Error(Errc::denied, account.alias +
+                                    ": its token is in the keyring, which cannot be "
+                                    "asked (" +
+                                    why +
+                                    "); unlock it, or log in again "
+                                    "from here");
+  }
+  throw Error(Errc::denied, account.alias + ": not logged in; log in with `nacre login " +
+                                account.server.url + " --user " + account.user + "`");
 }
 
 bool logged_in(const Account& account) try {
@@ -141,8 +165,13 @@ bool logged_in(const Account& account) try {
 
 void forget_account(const Account& account) {
   std::error_code gone_already;
-  stdfs::remove(token_of(account.alias), gone_already);
+  stdfs::remove(token_file(account.alias), gone_already);
   stdfs::remove(file_of(account.alias), gone_already);
+  forget_in_keyring(account.alias);
+}
+
+bool forget_in_keyring(const std::string& alias) {
+  return keyring::erase({.what = "", .account = alias, .of = "", .name = ""});
 }
 
 std::string normal_url(std::string_view given) {
@@ -211,18 +240,11 @@ std::unique_ptr<Remote> open_account(const Account& account, bool unverified_blo
   return open_seafile_remote(options, load_token(account));
 }
 
-SealKey device_key(const stdfs::path& state_dir) {
-  const auto file = state_dir / "device.key";
-  if (auto key = read_secret_file(file)) {
-    if (key->bytes().size() != SealKey::size)
-      throw Error(Errc::corrupt, file.string() +
-                                     ": not a key; what it sealed cannot be opened, "
-                                     "move the folder away to start anew");
-    return SealKey(std::move(*key));
-  }
-  auto key = Secret::random(SealKey::size);
-  write_private_file(file, key.bytes());
-  return SealKey(std::move(key));
+KnownKeys known_keys_of(const Account& account, const std::string& state_dir) {
+  const auto folder =
+      state_dir.empty() ? state_folder() / account.alias : stdfs::absolute(state_dir);
+  make_private_folder(folder);
+  return {folder, device_key(folder)};
 }
 
 }  // namespace nacre

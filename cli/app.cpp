@@ -53,6 +53,8 @@ void add_mount(CLI::App& app, Commands& commands) {
   many("--library", options->libraries, "Only this library; may be repeated", "NAME|ID");
   many("--unlock", options->unlock, "Give this library's password now; may be repeated", "NAME|ID");
   add_password(command, options->password);
+  command->add_flag("--remember-password", options->remember_password,
+                    "Put passwords given with --unlock into the keyring of your session");
   command->add_flag("--foreground", options->foreground, "Stay in the foreground, log to stderr");
   command->add_flag("--read-only", options->read_only, "Take no changes");
   command->add_flag("--lock-on-sleep", options->lock_on_sleep,
@@ -72,12 +74,17 @@ void add_control(CLI::App& app, Commands& commands) {
   const auto unlocked = add(commands, command, unlock);
   add_mountpoint(command, unlocked->mountpoint);
   command->add_option("LIBRARY", unlocked->library, "Its name or id")->required();
+  command->add_flag("--accept-new-key", unlocked->accept_new_key,
+                    "Its password was changed elsewhere: remember its key as it is told now");
   add_password(command, unlocked->password);
+  command->add_flag("--remember-password", unlocked->remember_password,
+                    "Put it into the keyring of your session");
 
   command = app.add_subcommand("lock", "Forget the passwords of encrypted libraries");
   const auto locked = add(commands, command, lock);
   add_mountpoint(command, locked->mountpoint);
   command->add_option("LIBRARY", locked->library, "Only this one: its name or id");
+  command->add_flag("--forget", locked->forget, "Also forget what the keyring has");
 
   command = app.add_subcommand("sync", "Send changes now");
   const auto synced = add(commands, command, sync);

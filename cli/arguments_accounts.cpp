@@ -11,12 +11,13 @@ void add_login(CLI::App& app, Commands& commands) {
   const auto options = add(commands, command, login);
   command->add_option("URL", options->url, "The server's address")->required();
   command->add_option("--user", options->user, "Name to log in with, often an e-mail address")
-      ->option_text("NAME")
-      ->required();
+      ->option_text("NAME");
   add_password(command, options->password);
   command->add_option("--token-fd", options->token_fd, "Read an existing token from descriptor N")
       ->option_text("N")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--browser", options->browser,
+                    "Log in with a web browser, as servers with single sign-on want it");
   command->add_option("--otp", options->one_time_code, "One-time code of two-factor login")
       ->option_text("CODE");
   command->add_option("--ca-file", options->ca_file, "Trust only the CAs in file F (PEM)")
@@ -40,6 +41,28 @@ void add_accounts(CLI::App& app, Commands& commands) {
   command->footer("Example: nacre accounts --json | jq -r '.[].alias'");
 }
 
+void add_show(CLI::App* command, std::optional<int>& fd) {
+  command
+      ->add_option("--show-fd", fd,
+                   "Write the password that is made to descriptor N, not the terminal")
+      ->option_text("N")
+      ->check(CLI::NonNegativeNumber);
+}
+
+void add_new_password(CLI::App* command, NewPasswordSource& source) {
+  add_password(command, source.given);
+  command->add_flag("--generate-password", source.made, "Have the new password made by chance");
+  add_show(command, source.show_fd);
+  command->add_flag("--weak-password", source.weak, "Also take one that is easy to guess");
+}
+
+void add_make_password(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("password", "Make a password that nobody guesses");
+  const auto options = add(commands, command, make_password);
+  add_show(command, options->show_fd);
+  command->footer("Example: nacre password --show-fd 3 3> password.txt");
+}
+
 void add_libraries(CLI::App& app, Commands& commands) {
   auto* command = app.add_subcommand("libraries", "List the libraries of an account");
   const auto options = add(commands, command, libraries);
@@ -50,10 +73,12 @@ void add_libraries(CLI::App& app, Commands& commands) {
   const auto created = add(commands, create, create_library);
   create->add_option("NAME", created->name, "Name of the library")->required();
   create->add_flag("--encrypted", created->encrypted, "Encrypt its contents with a password");
-  create->add_option("--encryption", created->encryption, "Version: 2 (default), or 4")
+  create
+      ->add_option("--encryption", created->encryption,
+                   "Version: 2, or 4; default: the newest that the server's clients open")
       ->option_text("V")
       ->check(CLI::IsMember({2, 4}));
-  add_password(create, created->password);
+  add_new_password(create, created->password);
   add_account(create, created->account);
 
   auto* rename = command->add_subcommand("rename", "Rename a library");
@@ -73,8 +98,10 @@ void add_libraries(CLI::App& app, Commands& commands) {
   auto* passwd = command->add_subcommand("passwd", "Change the password of an encrypted library");
   const auto changed = add(commands, passwd, library_password);
   passwd->add_option("LIBRARY", changed->library, "Its name or id")->required();
-  add_password(passwd, changed->password);
+  add_new_password(passwd, changed->password);
   add_account(passwd, changed->account);
+  passwd->add_option("--state-dir", changed->state_dir, "Where its mount keeps unsent changes")
+      ->option_text("DIR");
   passwd->footer("Example: nacre libraries passwd Private");
 }
 
@@ -96,6 +123,21 @@ void add_doctor(CLI::App& app, Commands& commands) {
   command->footer("Example: nacre doctor");
 }
 
+void add_bench(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("bench", "Measure this machine and its server");
+  const auto options = add(commands, command, bench);
+  add_account(command, options->account);
+  command->add_option("--library", options->library, "Also fetch what this library holds")
+      ->option_text("NAME|ID");
+  command
+      ->add_option("--upload", options->upload,
+                   "Also send, into a library of this name that is made for it and deleted again")
+      ->option_text("NAME");
+  command->add_flag("--yes", options->yes, "Do not ask before sending");
+  add_json(command, options->json);
+  command->footer("Example: nacre bench --library Photos");
+}
+
 }  // namespace
 
 void add_account_commands(CLI::App& app, Commands& commands) {
@@ -103,8 +145,10 @@ void add_account_commands(CLI::App& app, Commands& commands) {
   add_logout(app, commands);
   add_accounts(app, commands);
   add_libraries(app, commands);
+  add_make_password(app, commands);
   add_forget(app, commands);
   add_doctor(app, commands);
+  add_bench(app, commands);
 }
 
 }  // namespace nacre

@@ -18,6 +18,14 @@ void add_why(CLI::App& app, Commands& commands) {
   command->footer("Example: nacre why ~/Seafile/Documents/letter.odt");
 }
 
+void add_privacy(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("privacy", "Say who can see what of a file or folder");
+  const auto options = add(commands, command, privacy);
+  add_path(command, options->path);
+  add_json(command, options->json);
+  command->footer("Example: nacre privacy ~/Seafile/Documents/letter.odt");
+}
+
 void add_paths(CLI::App* command, std::vector<std::string>& paths) {
   command->add_option("PATH", paths, "Files or folders in a mount")->required();
 }
@@ -74,6 +82,7 @@ void add_history(CLI::App& app, Commands& commands) {
 
 void add_path_commands(CLI::App& app, Commands& commands) {
   add_why(app, commands);
+  add_privacy(app, commands);
   add_pins(app, commands);
   add_history(app, commands);
 }

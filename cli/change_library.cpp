@@ -9,6 +9,8 @@
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
+#include "cli/library_password.hpp"
+#include "cli/new_password.hpp"
 #include "fs/shown_text.hpp"
 
 namespace nacre {
@@ -65,26 +67,35 @@ Exit delete_library(const DeleteLibraryOptions& options, const Io& io) {
 
 // The server keeps the wrapped key in the library's head: it is put there wrapped anew, by a
 // commit of the same tree, and the server never hears a password.
-Exit library_password(const LibraryPasswordOptions& options, const Io&) {
+Exit library_password(const LibraryPasswordOptions& options, const Io& io) {
   const auto account = choose_account(options.account);
   const auto remote = open_account(account, false);
   const auto library = choose_library(*remote, options.library);
   if (!library.encrypted)
     throw Error(Errc::invalid, options.library + ": not encrypted, it has no password");
-  const auto old_prompt = "Password of " + options.library;
-  const auto new_prompt = "New password of " + options.library;
-  std::vector<Secret> passwords;
-  if (options.password.given()) {
-    passwords = read_secrets(options.password, {old_prompt, new_prompt});
-  } else {
-    passwords.push_back(ask_secret(old_prompt));
-    passwords.push_back(ask_new_secret(new_prompt));
-  }
+  check_source(options.password, "libraries passwd");
+  const auto& given = options.password.given;
+  std::vector<std::string> prompts = {"Password of " + options.library};
+  if (given.given() && !options.password.made)
+    prompts.push_back("New password of " + options.library);
+  auto passwords = read_secrets(given, prompts);
+  const auto known_keys = known_keys_of(account, options.state_dir);
+  std::optional<Secret> fresh;
   for (int tries = 0; tries < publish_tries; ++tries) {
     const auto now = remote->commit(library.id, remote->head(library.id));
-    const auto changed = change_password(library.id, now.encryption, passwords[0], passwords[1]);
-    if (!changed)
+    known_keys.check(library.id, options.library, now.encryption);
+    const auto key = unlock(library.id, now.encryption, passwords[0]);
+    if (!key)
       throw Error(Errc::wrong_password, options.library + ": wrong password; nothing was changed");
+    known_keys.check_accepted(library.id, options.library, now.encryption, *key);
+    if (!fresh) {
+      std::optional<Secret> read;
+      if (passwords.size() > 1) read = std::move(passwords[1]);
+      fresh = new_password(options.password, std::move(read), options.library, now.encryption, io);
+    }
+    const auto changed = change_password(library.id, now.encryption, passwords[0], *fresh);
+    // A mount that sees it before we hear of it takes it over.
+    known_keys.remember(library.id, now.encryption, *key, *changed);
     auto next =
         next_commit(now, now.root, remote->user(), account.client, "Changed library password\n",
                     std::max<std::int64_t>(std::time(nullptr), now.ctime + 1));
@@ -93,7 +104,13 @@ Exit library_password(const LibraryPasswordOptions& options, const Io&) {
     remote->put_commit(next);
     const auto head = remote->publish(library.id, next.id);
     // Where somebody was faster, the server has merged, and kept what it had.
-    if (remote->commit(library.id, head).encryption == *changed) return Exit::ok;
+    if (remote->commit(library.id, head).encryption == *changed) {
+      known_keys.remember(library.id, *changed, *key);
+      const RememberedLibrary remembered{
+          .account = account.alias, .id = library.id.str(), .name = library.name};
+      if (remembered_password(remembered)) remember_password(remembered, *fresh);
+      return Exit::ok;
+    }
   }
   throw Error(Errc::busy,
               options.library + ": others change it all the time; its password is as it was");

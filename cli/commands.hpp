@@ -23,11 +23,19 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Where the password of a library that is to get one comes from.
+struct NewPasswordSource {
+  PasswordSource given;
+  bool weak = false;           // also one that is easy to guess
+  bool made = false;           // by chance
+  std::optional<int> show_fd;  // where it is written to; else to the terminal
+};
+
 struct LoginOptions {
   std::string url, user, account, one_time_code, ca_file;
   PasswordSource password;
   std::optional<int> token_fd;
-  bool insecure_http = false;
+  bool insecure_http = false, browser = false;
 };
 Exit login(const LoginOptions& options, const Io& io);
 
@@ -50,8 +58,8 @@ Exit libraries(const LibrariesOptions& options, const Io& io);
 struct CreateLibraryOptions {
   std::string account, name;
   bool encrypted = false;
-  int encryption = 2;
-  PasswordSource password;
+  int encryption = 0;  // 0: the newest that is safe and that the server's clients open
+  NewPasswordSource password;
 };
 Exit create_library(const CreateLibraryOptions& options, const Io& io);
 
@@ -67,10 +75,15 @@ struct DeleteLibraryOptions {
 Exit delete_library(const DeleteLibraryOptions& options, const Io& io);
 
 struct LibraryPasswordOptions {
-  std::string account, library;
-  PasswordSource password;  // the old one, and the new one
+  std::string account, library, state_dir;
+  NewPasswordSource password;  // its source: of the old one, and of the new one
 };
 Exit library_password(const LibraryPasswordOptions& options, const Io& io);
+
+struct MakePasswordOptions {
+  std::optional<int> show_fd;
+};
+Exit make_password(const MakePasswordOptions& options, const Io& io);
 
 struct ForgetOptions {
   std::string account;
@@ -88,6 +101,7 @@ struct MountOptions {
   std::vector<std::string> places;  // [SOURCE] MOUNTPOINT
   std::vector<std::string> libraries, unlock, options;
   bool foreground = false, read_only = false, lock_on_sleep = false;
+  bool remember_password = false;
   bool sloppy = false;  // options that nobody knows are left out
   std::string cache_dir, state_dir, fsync;
   PasswordSource password;
@@ -99,12 +113,14 @@ Exit mount_helper(std::span<const std::string> args, const Io& io);
 
 struct UnlockOptions {
   std::string mountpoint, library;
+  bool accept_new_key = false, remember_password = false;
   PasswordSource password;
 };
 Exit unlock(const UnlockOptions& options, const Io& io);
 
 struct LockOptions {
   std::string mountpoint, library;  // no library: all of them
+  bool forget = false;              // also what the keyring has
 };
 Exit lock(const LockOptions& options, const Io& io);
 
@@ -126,6 +142,18 @@ struct WhyOptions {
   bool json = false;
 };
 Exit why(const WhyOptions& options, const Io& io);
+
+struct PrivacyOptions {
+  std::string path;
+  bool json = false;
+};
+Exit privacy(const PrivacyOptions& options, const Io& io);
+
+struct BenchOptions {
+  std::string account, library, upload;
+  bool yes = false, json = false;
+};
+Exit bench(const BenchOptions& options, const Io& io);
 
 struct PinOptions {
   std::vector<std::string> paths;

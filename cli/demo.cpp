@@ -110,6 +110,7 @@ class World {
     for (const char* kind : {"CONFIG", "STATE", "CACHE"})
       ::setenv(("XDG_" + std::string(kind) + "_HOME").c_str(), (root_ / "home" / kind).c_str(), 1);
     ::setenv("XDG_RUNTIME_DIR", (root_ / "run").c_str(), 1);
+    ::setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:", 1);  // nothing into anybody's keyring
     stdfs::create_directory(root_ / "run");
     stdfs::permissions(root_ / "run", stdfs::perms::owner_all);
     stdfs::create_directory(mountpoint());

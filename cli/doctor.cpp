@@ -25,6 +25,7 @@
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/keyring.hpp"
 #include "fs/control.hpp"
 #include "fs/mountpoint.hpp"
 #include "fs/size_text.hpp"
@@ -80,6 +81,16 @@ Finding look_at_allow_other() {
   return {Verdict::ok,
           "user_allow_other",
           "not set in /etc/fuse.conf: `-o allow_other` is for root only",
+          {}};
+}
+
+Finding look_at_keyring() {
+  const auto why = keyring::why_not();
+  if (why.empty())
+    return {Verdict::ok, "keyring", "tokens and device keys of new accounts are kept there", {}};
+  return {Verdict::ok,
+          "keyring",
+          "none (" + why + "): tokens and device keys are in files that only you can read",
           {}};
 }
 
@@ -223,7 +234,7 @@ Finding look_at_space(const std::string& what, std::uint64_t available, std::uin
 Exit doctor(const DoctorOptions& options, const Io& io) {
   const auto checked =
       options.account.empty() ? accounts() : std::vector{choose_account(options.account)};
-  Findings all = {look_at_device(), look_at_helper(), look_at_allow_other()};
+  Findings all = {look_at_device(), look_at_helper(), look_at_allow_other(), look_at_keyring()};
   look_at_folders(all);
   for (const auto& mountpoint : mounts_of_nacre()) all.push_back(look_at_mount(mountpoint));
   for (const auto& account : checked) look_at_account(account, all);

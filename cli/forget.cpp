@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
 #include "cli/folders.hpp"
+#include "cli/keyring.hpp"
 #include "fs/control.hpp"
 #include "fs/size_text.hpp"
 #include "fs/unsent.hpp"
@@ -107,6 +108,7 @@ Exit forget(const ForgetOptions& options, const Io& io) {
     throw Error(Errc::busy, options.account + ": is mounted; end that first with `nacre umount` (" +
                                 error.what() + ")");
   }
+  if (keyring::why_not().empty()) io.out << "what the keyring has of it\n";
   for (const auto& path : traces)
     io.out << path.string() << "  " << size_text(size_of(path)) << '\n';
   if (unsent > 0 && !options.force)
@@ -121,6 +123,8 @@ Exit forget(const ForgetOptions& options, const Io& io) {
     return Exit::failed;
   }
   tell_server(options.account, io);
+  forget_in_keyring(options.account);
+  forget_device_key(state_folder() / options.account);
   for (const auto& path : traces) {
     std::error_code error;
     stdfs::remove_all(path, error);

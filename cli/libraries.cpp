@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
+#include "cli/new_password.hpp"
 #include "crypto/random.hpp"
 #include "fs/shown_text.hpp"
 #include "fs/size_text.hpp"
@@ -28,6 +29,12 @@ std::string json_of(const std::vector<LibraryInfo>& all) {
   return std::move(json).take();
 }
 
+// Salted, if the server says that its clients open that.  Never 3, which leaks what is alike.
+int newest_encryption(const ServerAddress& server) {
+  constexpr int salted = 4, of_all_clients = 2;
+  return ask_server(server).encryption >= salted ? salted : of_all_clients;
+}
+
 }  // namespace
 
 Exit libraries(const LibrariesOptions& options, const Io& io) {
@@ -47,8 +54,10 @@ Exit libraries(const LibrariesOptions& options, const Io& io) {
 }
 
 Exit create_library(const CreateLibraryOptions& options, const Io& io) {
-  if (!options.encrypted && options.password.given())
+  const auto& source = options.password;
+  if (!options.encrypted && (source.given.given() || source.made || source.weak))
     throw UsageError("libraries create: a password is for an --encrypted library");
+  check_source(source, "libraries create");
   if (options.name.empty()) throw UsageError("libraries create: the name is empty");
   const auto account = choose_account(options.account);
   const auto remote = open_account(account, false);
@@ -56,15 +65,22 @@ Exit create_library(const CreateLibraryOptions& options, const Io& io) {
     if (library.name == options.name && library.owner == remote->user())
       throw Error(Errc::exists, options.name + ": you have a library of this name; choose another");
 
+  std::optional<LibraryKey> key;
   NewLibrary library{.id = random_library_id(), .name = options.name, .encryption = {}};
   if (options.encrypted) {
-    const auto prompt = "New password of " + options.name;
-    const auto password = options.password.given() ? read_one_secret(options.password, prompt)
-                                                   : ask_new_secret(prompt);
-    library.encryption = make_library_key(library.id, options.encryption, password).encryption;
+    const auto version =
+        options.encryption != 0 ? options.encryption : newest_encryption(account.server);
+    std::optional<Secret> read;
+    if (source.given.given())
+      read = read_one_secret(source.given, "New password of " + options.name);
+    const auto password = new_password(source, std::move(read), options.name, {}, io);
+    auto fresh = make_library_key(library.id, version, password);
+    library.encryption = std::move(fresh.encryption);
+    key = std::move(fresh.key);
   }
   const auto made = remote->create_library(library);
-  io.out << made.id.text() << '\n';
+  io.out << made.id.text() << std::endl;  // it is there, whatever becomes of the rest
+  if (key) known_keys_of(account, {}).remember(library.id, library.encryption, *key);
   return Exit::ok;
 }
 

@@ -25,6 +25,8 @@ Exit list_accounts(const AccountsOptions& options, const Io& io) {
           .value(account.user)
           .key("logged_in")
           .value(logged_in(account))
+          .key("token_in")
+          .value(account.token_in_keyring ? "keyring" : "file")
           .end();
     io.out << std::move(json.end()).take() << '\n';
     return Exit::ok;
@@ -33,7 +35,8 @@ Exit list_accounts(const AccountsOptions& options, const Io& io) {
   for (const auto& account : all) widest = std::max(widest, account.alias.size());
   for (const auto& account : all)
     io.out << std::left << std::setw(static_cast<int>(widest)) << account.alias << "  "
-           << (logged_in(account) ? "logged in " : "logged out") << "  " << account.server.url
+           << (logged_in(account) ? "logged in " : "logged out") << "  "
+           << (account.token_in_keyring ? "keyring" : "file   ") << "  " << account.server.url
            << "  " << printable(account.user) << '\n';
   if (all.empty()) io.err << "nacre: no account yet; log in with `nacre login`\n";
   return Exit::ok;

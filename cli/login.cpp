@@ -4,7 +4,9 @@
 
 #include "base/error.hpp"
 #include "cli/accounts.hpp"
+#include "cli/browser.hpp"
 #include "cli/commands.hpp"
+#include "cli/keyring.hpp"
 #include "crypto/random.hpp"
 
 namespace nacre {
@@ -24,6 +26,11 @@ ObjectId client_id(const LoginOptions& options, const std::string& url) {
 Exit login(const LoginOptions& options, const Io& io) {
   if (options.token_fd && options.password.given())
     throw UsageError("login: give a password or a token, not both");
+
+  if (options.browser && (options.token_fd || options.password.given() || !options.user.empty()))
+    throw UsageError("login: --browser asks for user and password itself");
+  if (!options.browser && options.user.empty())
+    throw UsageError("login: --user is required, or --browser; see `nacre login --help`");
 
   Account account;
   account.server.url = normal_url(options.url);
@@ -52,6 +59,9 @@ Exit login(const LoginOptions& options, const Io& io) {
   if (options.token_fd) {
     token = read_secret_line(*options.token_fd, "token");
     request.token = &*token;
+  } else if (options.browser) {
+    token = log_in_by_browser(account.server, request.client, io).token;
+    request.token = &*token;
   } else {
     password = read_one_secret(options.password, "Password of " + options.user);
     request.password = &*password;
@@ -61,9 +71,15 @@ Exit login(const LoginOptions& options, const Io& io) {
   if (!result.user.empty()) account.user = result.user;
   account.alias =
       options.account.empty() ? new_alias(account.server.url, account.user) : options.account;
-  save_account(account, result.token);
+  account = save_account(std::move(account), result.token);
+  const auto why = keyring::why_not();
   io.out << "Logged in to " << account.server.url << " as " << account.user << ": account "
-         << account.alias << ".\nMount it with: nacre mount " << account.alias << " FOLDER\n";
+         << account.alias << ".\n"
+         << (account.token_in_keyring
+                 ? std::string("Its token is in the keyring of your session.")
+                 : "Its token is in " + token_file(account.alias).string() +
+                       ", for you only to read; there is no keyring for it (" + why + ").")
+         << "\nMount it with: nacre mount " << account.alias << " FOLDER\n";
   return Exit::ok;
 }
 

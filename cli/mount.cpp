@@ -13,6 +13,7 @@
 #include "cli/daemon.hpp"
 #include "cli/desktop.hpp"
 #include "cli/folders.hpp"
+#include "cli/library_password.hpp"
 #include "cli/mount_options.hpp"
 #include "cli/mounts.hpp"
 #include "cli/service.hpp"
@@ -47,6 +48,14 @@ std::string metrics_of(const stdfs::path& mountpoint) {
   return std::move(reply.text);
 }
 
+// They were right, as it is mounted; that they cannot be remembered does not end it.
+void remember(const stdfs::path& mountpoint, const std::vector<LibraryPassword>& given) try {
+  for (const auto& [library, password] : given)
+    remember_password(library_of_mount(mountpoint, library), password);
+} catch (const Error& error) {
+  log::warning(error.what());
+}
+
 Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready) {
   heap::keep_large_buffers();
   auto source = find_source(options.places.size() == 2 ? options.places[0] : "", tuning.ca_file);
@@ -63,7 +72,12 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
   make_private_folder(cache_dir);
 
   auto remote = open_source(source, tuning.unverified_blocks);
-  auto passwords = read_passwords(options.unlock, options.password);
+  if (options.remember_password) check_can_remember();
+  auto passwords = read_passwords(options.unlock, options.password, source.name);
+  std::vector<LibraryPassword> to_remember;
+  for (const auto& each : passwords)
+    if (options.remember_password && !each.library.empty())
+      to_remember.push_back({.library = each.library, .password = each.password.clone()});
   std::optional<MetricsPage> metrics;
   if (tuning.metrics)
     metrics.emplace(tuning.metrics->address, tuning.metrics->port,
@@ -79,6 +93,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .cache_dir = cache_dir,
                  .state_dir = state_dir,
                  .device_key = device_key(state_dir),
+                 .device_key_place = device_key_place(state_dir),
                  .client = client_of(source),
                  .libraries = options.libraries,
                  .passwords = std::move(passwords),
@@ -88,6 +103,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .shield = tuning.shield,
                  .fuse_options = tuning.fuse,
                  .ready = [&] {
+                   remember(mountpoint, std::exchange(to_remember, {}));
                    log::info("mounted " + source.shown + " on " + mountpoint.string());
                    ready();
                    if (tuning.notify) desktop.emplace(mountpoint);

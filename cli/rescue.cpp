@@ -86,7 +86,7 @@ ControlReply rescue_from_state(const RescueOptions& options, const stdfs::path& 
                  .state_dir = state_dir,
                  .device_key = device_key(state_dir),
                  .client = client_of(source),
-                 .passwords = read_passwords(options.unlock, options.password),
+                 .passwords = read_passwords(options.unlock, options.password, source.name),
                  .rescue_only = true,
                  .quiet_milliseconds = never};
   const auto fs = make_filesystem(std::move(plan), std::move(remote));

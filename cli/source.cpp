@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/library_password.hpp"
 #include "crypto/hash.hpp"
 #include "remote/directory_remote.hpp"
 
@@ -51,16 +52,22 @@ stdfs::path cache_dir_of(const Source& source, const std::string& given,
 }
 
 std::vector<LibraryPassword> read_passwords(std::vector<std::string> unlock,
-                                            const PasswordSource& source) {
+                                            const PasswordSource& source,
+                                            const std::string& account) {
   if (unlock.empty() && source.given()) unlock.emplace_back();
-  std::vector<std::string> prompts;
-  prompts.reserve(unlock.size());
-  for (const auto& name : unlock)
-    prompts.push_back("Password of " + (name.empty() ? "the encrypted library" : name));
-  auto secrets = read_secrets(source, prompts);
   std::vector<LibraryPassword> passwords;
-  for (std::size_t i = 0; i < unlock.size(); ++i)
-    passwords.push_back({.library = std::move(unlock[i]), .password = std::move(secrets[i])});
+  std::vector<std::string> prompts;
+  for (auto& name : unlock) {
+    auto known = source.given() ? std::nullopt
+                                : remembered_password({.account = account, .id = "", .name = name});
+    if (!known) prompts.push_back("Password of " + (name.empty() ? "the encrypted library" : name));
+    passwords.push_back(
+        {.library = std::move(name), .password = known ? *std::move(known) : Secret(0)});
+  }
+  auto secrets = read_secrets(source, prompts);
+  auto next = secrets.begin();
+  for (auto& each : passwords)
+    if (each.password.bytes().empty()) each.password = std::move(*next++);
   return passwords;
 }
 

@@ -36,8 +36,9 @@ std::filesystem::path cache_dir_of(const Source& source, const std::string& give
                                    const std::string& given_state);
 
 // For the libraries named by --unlock; else, where a password is given, for the only
-// encrypted one there will be.
+// encrypted one there will be.  Where none is given, the keyring may know it.
 std::vector<LibraryPassword> read_passwords(std::vector<std::string> unlock,
-                                            const PasswordSource& source);
+                                            const PasswordSource& source,
+                                            const std::string& account);
 
 }  // namespace nacre

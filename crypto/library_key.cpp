@@ -6,14 +6,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <climits>
 #include <memory>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "base/error.hpp"
+#include "crypto/verifier.hpp"
 
 namespace nacre {
 namespace {
@@ -100,13 +99,6 @@ Bytes salt_of(const LibraryId& library, const Encryption& how) {
   return std::move(*salt);
 }
 
-std::optional<std::uint32_t> number(std::string_view text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 void check_bounds(const LibraryId& library, std::uint32_t value, std::uint32_t most) {
   if (value > most)
     throw Error(Errc::corrupt, "library " + library.str() +
@@ -120,26 +112,15 @@ void hash_with(const LibraryId& library, const Encryption& how, ByteView data,
   auto salt = salt_of(library, how);
   salt.resize(32);  // version 2: the fixed salt and zeros
   if (how.pwd_hash_algo == "pbkdf2_sha256") {
-    const auto rounds = number(how.pwd_hash_params).value_or(1000);
+    const auto rounds = pbkdf2_rounds(how.pwd_hash_params);
     check_bounds(library, rounds, max_rounds);
-    pbkdf2(data, salt, rounds == 0 ? 1000 : rounds, out);
+    pbkdf2(data, salt, rounds, out);
     return;
   }
   if (how.pwd_hash_algo != "argon2id")
     throw Error(Errc::unsupported, "library " + library.str() + ": password hash '" +
                                        how.pwd_hash_algo + "' is not known here; update nacre");
-  std::array<std::uint32_t, 3> parameters = {2, 102400, 8};  // time, KiB, lanes
-  std::vector<std::optional<std::uint32_t>> fields;
-  const std::string_view text = how.pwd_hash_params;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto comma = std::min(text.find(',', at), text.size());
-    fields.push_back(number(text.substr(at, comma - at)));
-    at = comma + 1;
-  }
-  for (std::size_t i = 0; fields.size() == 3 && i < 3; ++i) {
-    if (fields[i].value_or(0) != 0) parameters[i] = *fields[i];
-  }
-  const auto [time, kib, lanes] = parameters;
+  const auto [time, kib, lanes] = argon2_cost(how.pwd_hash_params);
   check_bounds(library, time, max_argon2_time);
   check_bounds(library, kib, max_argon2_kib);
   check_bounds(library, lanes, max_argon2_lanes);

@@ -27,14 +27,16 @@ namespace nacre {
 struct ControlRequest {
   // words[0] is the verb:
   //   status [json|metrics]; sync wait|nowait|accept-rollback SECONDS;
-  //   sync confirm-deletes SECONDS [PATH]; unlock LIBRARY; lock [LIBRARY]; umount SECONDS;
-  //   sleep, wake: the machine is going to, or did;
+  //   sync confirm-deletes SECONDS [PATH]; unlock LIBRARY [accept-new-key]; lock [LIBRARY];
+  //   umount SECONDS; sleep, wake: the machine is going to, or did;
   //   attention, whose answer has a line for each thing that needs a person: kind TAB library's
   //   id TAB text; the kind "away" says only that the server cannot be asked what has changed;
+  //   library [LIBRARY], whose answer has its id, its name, the source and the user, a line each;
   //   rescue FOLDER text|json, whose answer begins with a line "complete" or "incomplete";
-  //   why, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may take a second
-  //   and begins with a line "complete" or "fetching"; history PATH text|json COUNT [BEFORE];
-  //   restore PATH COMMIT [NEW].  A PATH is from the mount's top, names with slashes between.
+  //   why, privacy, du PATH text|json; pin, unpin, evict PATH; pinned PATH, whose answer may take a
+  //   second and begins with a line "complete" or "fetching"; history PATH text|json COUNT
+  //   [BEFORE]; restore PATH COMMIT [NEW].  A PATH is from the mount's top, names with slashes
+  //   between.
   std::vector<std::string> words;
   std::optional<Secret> secret;
 };

@@ -70,6 +70,7 @@ void LibrarySync::push(bool all) {
     const std::lock_guard lock(context_.mutex);
     batch = cut_batch(library_, {all, context_.quiet, context_.open_limit});
   }
+  check_key(batch.base.encryption);  // it may have been locked when that came
   if (!batch.has_anything_to_send()) {
     // Only files that are open or just made: look again in a while.
     const std::lock_guard lock(context_.mutex);

@@ -84,15 +84,22 @@ void LibrarySync::head_seen(const ObjectId& head) {
   wake(false);
 }
 
+void LibrarySync::look_again() {
+  {
+    const std::lock_guard lock(mutex_);
+    head_moved_ = true;
+  }
+  wake(true);
+}
+
 void LibrarySync::send_now() { wake(true); }
 
 void LibrarySync::accept_rollback() {
   {
     const std::lock_guard lock(mutex_);
     rollback_accepted_ = true;
-    head_moved_ = true;
   }
-  wake(true);
+  look_again();
 }
 
 bool LibrarySync::confirm_deletions() {
@@ -288,6 +295,13 @@ void LibrarySync::check_same_library(const Commit& commit) const {
     throw Error(Errc::corrupt, library_.name +
                                    ": the server says that its encryption was switched; "
                                    "nothing is sent; ask who runs the server");
+  check_key(commit.encryption);
+}
+
+// What is written goes under the key that was opened here, whatever the server says of it since.
+void LibrarySync::check_key(const Encryption& told) const {
+  if (library_.keys->encrypted() && !library_.keys->locked())
+    context_.known_keys.check(library_.id, library_.name, told);
 }
 
 void LibrarySync::make_ready() {

@@ -21,6 +21,7 @@
 
 #include "fs/batch.hpp"
 #include "fs/intent.hpp"
+#include "fs/known_keys.hpp"
 #include "fs/rebase.hpp"
 #include "fs/tree.hpp"
 
@@ -32,6 +33,7 @@ struct SyncContext {
   std::mutex& mutex;  // the tree's
   Depot& depot;
   State& state;
+  const KnownKeys& known_keys;
   Kernel* kernel = nullptr;  // set by Filesystem::start()
   ObjectId client;           // creator of our commits
   std::chrono::milliseconds quiet;
@@ -59,7 +61,9 @@ class LibrarySync {
 
   // Something was changed here.  Cheap.
   void poke();
-  // The server answers again: what waits for another try does not wait longer.
+  // What kept its head from being taken over is gone.
+  void look_again();
+  // The server answers again, say: what waits for another try does not wait longer.
   void server_is_back();
   // The server has this head.
   void head_seen(const ObjectId& head);
@@ -100,6 +104,7 @@ class LibrarySync {
   void learn_id(NodeNumber number, KnownIds& known);
   bool contains(const ObjectId& head, const ObjectId& commit);
   void check_same_library(const Commit& commit) const;
+  void check_key(const Encryption& told) const;
   void note_failure(const Error& error);
 
   SyncContext& context_;

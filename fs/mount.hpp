@@ -27,7 +27,8 @@ struct MountPlan {
   std::string source;                // shown by mount(8) and df: "https://host/" or "dir:/path"
   std::filesystem::path cache_dir, state_dir;  // of this account; made if missing
   SealKey device_key;
-  ObjectId client = {};  // creator of our commits
+  std::string device_key_place = {};  // where that is kept, in words
+  ObjectId client = {};               // creator of our commits
   std::vector<std::string> libraries =
       {};  // names or ids; empty: all.  One: its top is the mountpoint
   std::vector<LibraryPassword> passwords = {};

@@ -51,7 +51,8 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   }
   if (verb == "unlock") {
     if (!request.secret) throw Error(Errc::invalid, "unlock: no password was given");
-    unlock_library(find_library(word(1)), *request.secret);
+    unlock_library(find_library(word(1)), *request.secret,
+                   word(2) == "accept-new-key" ? NewKey::accepted : NewKey::refused);
     return {};
   }
   if (verb == "lock") {
@@ -68,6 +69,12 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
   if (verb == "sleep" || verb == "wake") {
     verb == "sleep" ? sleep() : wake();
     return {};
+  }
+  if (verb == "library") {
+    const auto account = plan_.source + "\n" + remote_->user() + "\n";
+    if (word(1).empty()) return {0, "\n\n" + account};
+    const auto& library = find_library(word(1));
+    return {0, library.id.str() + "\n" + library.name + "\n" + account};
   }
   if (verb == "rescue") return rescue(word(1), word(2) == "json");
   if (verb == "umount") return umount(seconds_of(word(1)));

@@ -21,6 +21,7 @@
 #include "cache/state.hpp"
 #include "fs/depot.hpp"
 #include "fs/filesystem.hpp"
+#include "fs/known_keys.hpp"
 #include "fs/library_sync.hpp"
 #include "fs/mount.hpp"
 #include "fs/path_report.hpp"
@@ -116,7 +117,11 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   ObjectId published_root(const LibraryId& library);
   LibrarySync& sync_of(const LibraryId& library);
   std::vector<LibrarySync*> all_syncs();
-  void unlock_library(Library& library, const Secret& password);
+  // Whether a person accepts that the library has another password since it was opened here.
+  enum class NewKey { refused, accepted };
+  void unlock_library(Library& library, const Secret& password, NewKey changed = NewKey::refused);
+  Encryption encryption_to_open(const Library& library, NewKey changed);
+  void remember_key(const Library& library, const Encryption& how, const LibraryKey& key);
   void lock_library(Library& library);
   void server_changed();
   void follow(const std::stop_token& stop);
@@ -141,6 +146,7 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   std::optional<ControlReply> path_control(const ControlRequest& request);
   std::string unlock_command(const Library& library) const;
   PathFacts facts_of(const std::string& path);
+  ControlReply privacy(const std::string& path, bool json);
   struct Look;
   void look_at_node(Tree& tree, const Node& node, PathFacts& facts, Look& look);
   void add_wait(const Library& library, const Look& look, PathFacts& facts);
@@ -175,6 +181,7 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   MountPlan plan_;
   std::unique_ptr<WatchedRemote> remote_;
   State state_;  // first of what it locks out others from
+  KnownKeys known_keys_;
   ObjectCache objects_;
   BlockCache blocks_;
   Depot depot_;

@@ -31,6 +31,7 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
     : plan_(std::move(plan)),
       remote_(std::make_unique<WatchedRemote>(std::move(remote))),
       state_(plan_.state_dir / "state", plan_.device_key.derive("state")),
+      known_keys_(plan_.state_dir, plan_.device_key),
       objects_(plan_.cache_dir / "objects", plan_.device_key.derive("objects"),
                plan_.cache_limit / object_cache_share),
       blocks_(plan_.cache_dir / "blocks", plan_.device_key.derive("blocks"), plan_.cache_limit),
@@ -54,6 +55,7 @@ MountedFilesystem::MountedFilesystem(MountPlan plan, std::unique_ptr<Remote> rem
                mutex_,
                depot_,
                state_,
+               known_keys_,
                nullptr,
                plan_.client,
                std::chrono::milliseconds(plan_.quiet_milliseconds),
@@ -314,18 +316,32 @@ ObjectId MountedFilesystem::published_root(const LibraryId& library) {
   return tree_.library(library).base.root;
 }
 
-void MountedFilesystem::unlock_library(Library& library, const Secret& password) {
-  if (!library.keys->encrypted())
-    throw Error(Errc::invalid, library.name + ": not encrypted, nothing to unlock");
-  make_ready(library.id);
+// As the library's base has it; as the server tells it now where that is not what is known, or
+// where a person accepts what it tells.
+Encryption MountedFilesystem::encryption_to_open(const Library& library, NewKey changed) {
   Encryption how;
   {
     const std::lock_guard lock(mutex_);
     how = library.base.encryption;
   }
+  const auto known = known_keys_.find(library.id);
+  const bool as_known = !known || known->allows(how);
+  if (as_known && changed == NewKey::refused) return how;
+  how = remote_->commit(library.id, remote_->head(library.id)).encryption;
+  if (changed == NewKey::refused) known_keys_.check(library.id, library.name, how);
+  return how;
+}
+
+void MountedFilesystem::unlock_library(Library& library, const Secret& password, NewKey changed) {
+  if (!library.keys->encrypted())
+    throw Error(Errc::invalid, library.name + ": not encrypted, nothing to unlock");
+  make_ready(library.id);
+  const auto how = encryption_to_open(library, changed);
   auto key = unlock(library.id, how, password);
   if (!key)
     throw Error(Errc::wrong_password, library.name + ": wrong password; nothing was unlocked");
+  known_keys_.check_accepted(library.id, library.name, how, *key);
+  remember_key(library, how, *key);
   library.keys->set(std::make_shared<const LibraryKey>(std::move(*key)));
   Ino top = 0;
   {
@@ -333,7 +349,22 @@ void MountedFilesystem::unlock_library(Library& library, const Secret& password)
     top = library.top->ino;
   }
   if (context_.kernel) context_.kernel->data_changed(top);
-  sync_of(library.id).poke();
+  if (changed == NewKey::accepted)
+    sync_of(library.id).look_again();
+  else
+    sync_of(library.id).poke();
+}
+
+// A disk that is full keeps nobody from reading.
+void MountedFilesystem::remember_key(const Library& library, const Encryption& how,
+                                     const LibraryKey& key) {
+  try {
+    if (const auto known = known_keys_.find(library.id); known && known->allows(how)) return;
+    known_keys_.remember(library.id, how, key);
+  } catch (const Error& error) {
+    if (error.code() == Errc::corrupt) throw;
+    log::warning(library.id.str() + ": its key is not remembered: " + error.what());
+  }
 }
 
 void MountedFilesystem::lock_library(Library& library) {
@@ -357,6 +388,7 @@ void MountedFilesystem::lock_library(Library& library) {
     }
   }
   if (context_.kernel) notices.tell(*context_.kernel);
+  sync_of(library.id).server_is_back();  // what its key was refused for does not wait
 }
 
 void MountedFilesystem::on_unmount(std::function<void()> unmount) { unmount_ = std::move(unmount); }

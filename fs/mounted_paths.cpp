@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/waiting.hpp"
 #include "fs/path_report.hpp"
+#include "fs/privacy_report.hpp"
 #include "fs/subtree.hpp"
 #include "fs/with_path.hpp"
 
@@ -58,6 +59,7 @@ std::optional<ControlReply> MountedFilesystem::path_control(const ControlRequest
     const auto facts = facts_of(words[1]);
     return ControlReply{0, json ? why_json(facts) : why_text(facts)};
   }
+  if (verb == "privacy") return privacy(words[1], json);
   if (verb == "pin") return pin(words[1]);
   if (verb == "pinned") return pinned(words[1]);
   if (verb == "unpin") return unpin(words[1]);
@@ -67,6 +69,21 @@ std::optional<ControlReply> MountedFilesystem::path_control(const ControlRequest
     return history(words[1], json, number_in(words[3]), words[4]);
   if (verb == "restore" && words.size() == 4) return restore(words[1], words[2], words[3]);
   return std::nullopt;
+}
+
+ControlReply MountedFilesystem::privacy(const std::string& path, bool json) {
+  PrivacyFacts facts;
+  facts.path = facts_of(path);
+  if (facts.path.kind != PathFacts::Kind::mount) {
+    const auto id = library_path(path).library;
+    const std::lock_guard lock(mutex_);
+    facts.encryption = tree_.library(id).base.encryption.version;
+  }
+  facts.source = plan_.source;
+  facts.cache_dir = plan_.cache_dir.string();
+  facts.state_dir = plan_.state_dir.string();
+  facts.device_key_place = plan_.device_key_place;
+  return {0, json ? privacy_json(facts) : privacy_text(facts)};
 }
 
 // What the tree tells of a path, for the facts that are found out without it.

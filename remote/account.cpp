@@ -84,6 +84,8 @@ ServerFacts ask_server(const ServerAddress& server) {
   require_ok(reply, server.url);
   ServerFacts facts;
   const JsonDocument json(reply.body, "server-info");
+  facts.encryption = static_cast<int>(
+      json.root().int64_at("encrypted_library_version").value_or(facts.encryption));
   facts.version = json.root().string_at("version").value_or("");
   std::tm date = {};
   const std::string text(reply.header("date"));

@@ -53,6 +53,7 @@ void log_out(const ServerAddress& server, const Secret& token);
 struct ServerFacts {
   std::string version;
   std::optional<std::int64_t> time;  // its clock, seconds since the epoch
+  int encryption = 2;                // the newest version that its clients are to make libraries of
 };
 ServerFacts ask_server(const ServerAddress& server);
 

@@ -15,6 +15,7 @@
 #include "base/bytes.hpp"
 #include "remote/object_store.hpp"
 #include "server/accounts.hpp"
+#include "server/browser_logins.hpp"
 
 namespace nacre {
 
@@ -28,6 +29,8 @@ struct Refusal {
 struct ServerState {
   ObjectStore store;
   Accounts accounts;
+  bool secure = false;  // by TLS
+  BrowserLogins browser_logins = {};
 };
 
 struct Call {

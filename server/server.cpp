@@ -135,7 +135,7 @@ struct Server::Impl {
   explicit Impl(ServerOptions its_options)
       : options(std::move(its_options)),
         state{ObjectStore(options.dir / "storage", ObjectStore::Access::read_write),
-              Accounts(options.dir)},
+              Accounts(options.dir), options.tls_cert.has_value()},
         http(listener(options)) {
     if (options.faults) faults.emplace(*options.faults);
     const auto handler = [this](const httplib::Request& request, httplib::Response& response) {

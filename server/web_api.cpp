@@ -35,16 +35,59 @@ Commit head_of(const ServerState& state, const LibraryId& library) {
   return state.store.commit(library, state.store.head(library));
 }
 
-void sign_in(ServerState& state, Call& call) {
-  const auto user = call.field("username");
+std::string check_user(const ServerState& state, const Call& call) {
+  auto user = call.field("username");
   auto text = call.field("password");
   const auto password = Secret::copy_of(as_bytes(text));
   wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   if (!state.accounts.check_password(user, password))
     throw Refusal{400, R"({"non_field_errors": ["Unable to login with provided credentials."]})"};
+  return user;
+}
+
+void sign_in(ServerState& state, Call& call) {
+  const auto user = check_user(state, call);
   JsonWriter json;
   json.object().key("token").value(state.accounts.give_token(user, std::nullopt)).end();
   call.json(std::move(json).take());
+}
+
+// What the client asks for, and asks about until somebody has logged in.
+void browser_login(ServerState& state, Call& call) {
+  if (call.is("POST")) {
+    const auto host = call.request.get_header_value("Host");
+    JsonWriter json;
+    json.object().key("link").value(std::string(state.secure ? "https://" : "http://") + host +
+                                    "/client-sso/" + state.browser_logins.begin() + "/");
+    call.json(std::move(json.end()).take());
+    return;
+  }
+  const auto login = state.browser_logins.look(std::string(call.word(2)));
+  if (!login) throw Refusal{404, R"({"detail": "Not found."})"};
+  JsonWriter json;
+  json.object().key("status").value(login->user.empty() ? "waiting" : "success");
+  if (!login->user.empty())
+    json.key("username").value(login->user).key("apiToken").value(login->token);
+  call.json(std::move(json.end()).take());
+}
+
+// The page behind the link.
+void browser_page(ServerState& state, Call& call) {
+  const std::string number(call.word(1));
+  if (!state.browser_logins.waits(number))
+    throw Refusal{404, "This link is not valid any more; begin again.\n"};
+  const auto page = [&](const std::string& text) {
+    call.response.set_content("<!doctype html><title>nacre</title><p>" + text, "text/html");
+  };
+  if (!call.is("POST")) {
+    page(
+        "Log in for a program on this machine:<form method=post>User <input name=username> "
+        "Password <input name=password type=password> <button>Log in</button></form>");
+    return;
+  }
+  const auto user = check_user(state, call);
+  state.browser_logins.finish(number, {user, state.accounts.give_token(user, std::nullopt)});
+  page("You are logged in; this page can be closed.");
 }
 
 void server_info(Call& call) {
@@ -241,6 +284,10 @@ bool answer_web_api(ServerState& state, Call& call) {
     remove_library(state, call, library_in(state, signed_in(state, call), call.word(3)));
     return true;
   }
+  if (call.word(0) == "client-sso" && call.words.size() == 2) {
+    browser_page(state, call);
+    return true;
+  }
   if (call.word(0) != "api2") return false;
   const auto what = call.word(1);
   if (what == "repos") return answer_libraries(state, call);
@@ -251,6 +298,8 @@ bool answer_web_api(ServerState& state, Call& call) {
     call.json("\"pong\"");
   } else if (what == "auth-token" && call.is("POST")) {
     sign_in(state, call);
+  } else if (what == "client-sso-link") {
+    browser_login(state, call);
   } else if (what == "server-info") {
     server_info(call);
   } else if (what == "account" && call.word(2) == "info") {

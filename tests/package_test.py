@@ -69,7 +69,8 @@ class Package(unittest.TestCase):
 
     def test_it_depends_on_what_the_program_needs(self):
         depends = [word.split()[0] for word in self.field("Depends").split(",")]
-        for package in ("fuse3", "libc6", "libcurl4", "libfuse3-3", "libsodium23", "liblmdb0", "libsystemd0"):
+        for package in ("fuse3", "libc6", "libcurl4", "libfuse3-3", "libsodium23", "liblmdb0",
+                        "libsecret-1-0", "libsystemd0", "libzxcvbn0"):
             self.assertIn(package, depends)
         self.assertEqual([word for word in depends if word.endswith("-dev")], [])
 

@@ -33,6 +33,8 @@ def need(*programs):
 class World(kit.World):
     """A server, and a client of its own for every mount that must know nothing yet."""
 
+    recorded = False  # it is measured
+
     def __init__(self):
         super().__init__()
         self.clients = (f"client-{n}" for n in itertools.count())

@@ -4,6 +4,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import unittest
 
@@ -19,6 +20,7 @@ class Commands(kit.ServedCase):
     def test_accounts_are_listed_with_whether_they_are_logged_in(self):
         alias = "127.0.0.1"
         known = {"alias": alias, "url": self.world.url, "user": kit.USER}
+        known["token_in"] = "file"
         self.assertEqual(self.json("accounts"), [{**known, "logged_in": True}])
         self.assertIn("logged in", self.world.nacre("accounts"))
         os.unlink(self.world.path("a", "config", "nacre", "accounts", alias + ".token"))
@@ -119,6 +121,84 @@ class Commands(kit.ServedCase):
         self.assertEqual(said["user.nacre.id"], self.why(mount.path("file"))["id"])
         self.assertEqual(said["user.nacre.library"], mount.status()["libraries"][0]["id"])
 
+    # --- privacy ---
+
+    def test_privacy_tells_who_can_see_what(self):
+        self.world.library("plain")
+        self.world.library("secret", encrypted=True)
+        mount = self.world.mount("a", "-o", NEVER, "--unlock", "secret", secret=kit.PASSWORD)
+        contents = os.urandom(100_000)
+        for library in ("plain", "secret"):
+            put(mount.path(library, "file"), contents)
+        mount.sync()
+        # What it says of the server, of this disk and of memory is what is there.
+        blocks = self.world.path("storage", "storage", "blocks")
+        for library, seen in (("plain", True), ("secret", False)):
+            said = self.json("privacy", mount.path(library, "file"))
+            self.assertEqual(said["server"]["contents"]["seen"], seen)
+            stored = [get(os.path.join(folder, name))
+                      for folder, _, names in os.walk(os.path.join(blocks, self.id_of(library)))
+                      for name in names]
+            self.assertEqual(any(contents[:64] in block for block in stored), seen)
+            self.assertEqual(said["here"]["contents"]["device_key_opens"], seen)
+            self.assertIn("1 of 1 block in " + self.world.path("a", "cache"),
+                          said["here"]["contents"]["how"])
+            for what in ("names", "structure", "sizes", "times", "who"):
+                self.assertTrue(said["server"][what]["seen"], what)
+        self.assertEqual(said["encryption"], 4)
+        self.assertFalse(said["server"]["password"]["seen"])
+        self.assertIn("in memory only", said["here"]["key"]["how"])
+        self.assertTrue(os.path.exists(self.world.path("a", "state", "nacre", "127.0.0.1",
+                                                       "device.key")))
+        self.assertIn("device.key, for you only to read", said["here"]["device_key"]["how"])
+        self.assertIn("does not leave this machine", said["transport"])
+        put(mount.path("secret", "unsent"), "unsent")
+        self.assertIn("1 change that it does not have yet",
+                      self.world.nacre("privacy", mount.path("secret", "unsent")))
+        self.world.nacre("lock", mount.where)
+        said = self.json("privacy", mount.path("secret"))
+        self.assertTrue(said["locked"])
+        self.assertEqual(said["here"]["key"]["how"], "locked: not here")
+        self.assertIn("ask for a path in it", self.world.nacre("privacy", mount.where))
+
+    def id_of(self, name):
+        return next(library["id"] for library in self.json("libraries")
+                    if library["name"] == name)
+
+    # --- bench ---
+
+    def test_bench_measures_and_leaves_nothing(self):
+        self.world.library("lib")
+        mount = self.world.mount("a", "--library", "lib")
+        os.mkdir(mount.path("d"))
+        put(mount.path("d", "file"), os.urandom(20_000_000))
+        mount.sync()
+        before = sorted(self.traces())
+        said = self.json("bench", "--library", "lib", "--upload", "scratch", "--yes")
+        for what in ("sha1", "aes_encrypt", "aes_decrypt", "seal", "disk_write", "disk_read",
+                     "round_trip_microseconds", "download", "upload"):
+            self.assertGreater(said[what], 0, what)
+        self.assertEqual([library["name"] for library in self.json("libraries")], ["lib"])
+        self.assertEqual(sorted(self.traces()), before)
+        self.world.nacre("bench", "--upload", "scratch", expect=2)  # nobody to ask
+        self.assertIn("is there already",
+                      self.world.nacre("bench", "--upload", "lib", "--yes", expect=1))
+        self.assertIn("no such library", self.world.nacre("bench", "--library", "x", expect=1))
+        text = self.world.nacre("bench")
+        self.assertIn("What to expect of a mount", text)
+        self.assertNotIn("upload", text)
+
+    def test_bench_that_is_interrupted_cleans_up(self):
+        self.world.faults("PUT /block/ delay 3000")
+        process = self.world.popen(["bench", "--upload", "scratch", "--yes"], "a",
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        names = lambda: [library["name"] for library in self.json("libraries")]
+        wait_until(lambda: names() == ["scratch"], "it is made", 60)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        self.assertIn(b"interrupted", err)
+        self.assertEqual(names(), [])
+
     # --- doctor and forget ---
 
     def doctor(self):
@@ -200,7 +280,8 @@ class Commands(kit.ServedCase):
         message = self.world.nacre("libraries", "passwd", "secret", secret="wrong\nnew one",
                                    expect=3)
         self.assertIn("nothing was changed", message)
-        self.world.nacre("libraries", "passwd", "secret", secret=kit.PASSWORD + "\nnew one")
+        self.world.nacre("libraries", "passwd", "secret", "--weak-password",
+                         secret=kit.PASSWORD + "\nnew one")
         put(mount.path("later"), "written by who had it open")
         mount.sync()
         self.world.login("b")

@@ -22,8 +22,10 @@ import threading
 import time
 import unittest
 
+import needles
+
 NACRE = os.environ.get("NACRE", "nacre")
-PASSWORD = "the password of a library"
+PASSWORD = "the password of one library of the tests"
 USER = "someone@example.com"
 
 _processes = []
@@ -135,14 +137,18 @@ def read_line(process, seconds):
 
 
 class World:
+    recorded = True  # what clients send is searched for secrets at the end
+
     def __init__(self):
         self.top = tempfile.mkdtemp(prefix="nacre-test-")
-        self.server = None
+        self.server = self.recorder = None
         self.port = free_port()
+        self.server_port = free_port() if self.recorded else self.port
         self.mounts = []
         # None, unless a test brings its own: not the desktop's of who runs the tests.
         self.buses = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere",
                       "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"}
+        self.passwords = set()  # of libraries
 
     def path(self, *names):
         return os.path.join(self.top, *names)
@@ -157,11 +163,14 @@ class World:
         places["XDG_RUNTIME_DIR"] = os.path.join(home, "run")
         for place in places.values():
             os.makedirs(place, mode=0o700, exist_ok=True)
-        return {**os.environ, **places, **self.buses, "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+        return {**os.environ, **places, **self.buses, "LC_ALL": "C.UTF-8",
+                "GIT_CONFIG_NOSYSTEM": "1"}
 
     def popen(self, arguments, client, secret=None, **streams):
         fds = ()
         if secret is not None:
+            if arguments[0] not in ("login", "serve"):
+                self.passwords.update(secret.encode().splitlines())
             reading, writing = os.pipe()
             os.write(writing, secret.encode() + b"\n")
             os.close(writing)
@@ -197,18 +206,55 @@ class World:
     def start_server(self):
         with open(os.path.join(self.top, "server.log"), "ab") as log:
             self.server = self.popen(
-                ["serve", os.path.join(self.top, "storage"), "--listen", f"127.0.0.1:{self.port}",
+                ["serve", os.path.join(self.top, "storage"),
+                 "--listen", f"127.0.0.1:{self.server_port}",
                  "--faults", os.path.join(self.top, "faults")],
                 "server", stdout=log, stderr=log)
 
         def answers():
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+                return probe.connect_ex(("127.0.0.1", self.server_port)) == 0
 
         wait_until(answers, "the server answers")
+        if self.recorded:
+            self.start_recorder()
+
+    @property
+    def records(self):
+        return os.path.join(self.top, "sent")
+
+    def start_recorder(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recorder.py")
+        self.recorder = subprocess.Popen(
+            [sys.executable, script, str(self.port), str(self.server_port), self.records],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # it ends with its input
+        _processes.append(self.recorder)
+        if not read_line(self.recorder, 20):
+            raise AssertionError("what clients send cannot be recorded")
+
+    def stop_recorder(self):
+        if self.recorder is not None:
+            self.recorder.kill()
+            self.recorder.wait(10)
+            self.recorder.stdin.close()
+            self.recorder.stdout.close()
+            self.recorder = None
+
+    def look_for_secrets(self):
+        """No server was sent a library's password or key."""
+        if self.recorded and os.path.isdir(self.records):
+            needles.search(self.records,
+                           needles.needles(os.path.join(self.top, "storage"), self.passwords))
 
     def stop_server(self):
+        self.stop_recorder()
         self.server.send_signal(signal.SIGTERM)
+        self.server.wait(20)
+
+    def kill_server(self):
+        """As a power cut takes it away."""
+        self.stop_recorder()
+        self.server.kill()
         self.server.wait(20)
 
     def faults(self, *rules):
@@ -251,6 +297,7 @@ class World:
             mount.let_go()
             if is_mounted(mount.where):
                 subprocess.run(["fusermount3", "-u", "-z", "-q", mount.where], check=False)
+        self.stop_recorder()
         if self.server is not None and self.server.poll() is None:
             self.server.kill()
             self.server.wait(10)
@@ -258,6 +305,7 @@ class World:
             return
         try:
             self.look_for_plaintext()
+            self.look_for_secrets()
         finally:
             shutil.rmtree(self.top, ignore_errors=True)
 

@@ -102,8 +102,7 @@ class Offline(kit.ServedCase):
 
     def stop_server(self):
         """At once: no farewell to anybody."""
-        self.world.server.kill()
-        self.world.server.wait(20)
+        self.world.kill_server()
 
     def black_hole(self):
         self.stop_server()

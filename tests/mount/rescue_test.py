@@ -20,8 +20,7 @@ class Rescue(kit.ServedCase):
         return self.world.mount("a", "-o", f"{NEVER},timeout=4", *arguments, **others)
 
     def stop_server(self):
-        self.world.server.kill()
-        self.world.server.wait(20)
+        self.world.kill_server()
 
     def away(self, mount):
         wait_until(lambda: mount.status()["connection_error"], "the mount knows that it is alone")

@@ -5,14 +5,13 @@ as far as tests need somebody else who changes a library."""
 import hashlib
 import json
 import struct
-import subprocess
 import time
 import urllib.parse
 import urllib.request
 
 import kit
+import needles
 
-VERSION_2_SALT = bytes.fromhex("da9045c306c7cc26")
 EMPTY = 40 * "0"
 
 
@@ -81,21 +80,12 @@ class Wire:
         return commit["commit_id"]
 
     def change_password(self, library, old, new):
-        """As clients do it, for version 2: the same secret under another key, and its magic."""
+        """As clients do it: the same secret under another key, and its magic."""
         head = self.head(library)
-        secret = _aes("-d", _derive(old.encode()), bytes.fromhex(head["key"]))
-        key = _aes("-e", _derive(new.encode()), secret).hex()
-        magic = _derive((library + new).encode())[0].hex()
+        salt = needles.salt_of(head)
+        secret = needles.aes("-d", needles.derive(old.encode(), salt), bytes.fromhex(head["key"]))
+        key = needles.aes("-e", needles.derive(new.encode(), salt), secret).hex()
+        magic = needles.derive((library + new).encode(), salt)[0].hex()
         self.publish(library, key=key, magic=magic, description="Changed library password")
         return {"key": key, "magic": magic}
 
-
-def _derive(data):
-    key = hashlib.pbkdf2_hmac("sha256", data, VERSION_2_SALT, 1000, 32)
-    return key, hashlib.pbkdf2_hmac("sha256", key, VERSION_2_SALT, 10, 16)
-
-
-def _aes(direction, key_and_iv, data):
-    key, iv = key_and_iv
-    words = ["openssl", "enc", "-aes-256-cbc", direction, "-K", key.hex(), "-iv", iv.hex()]
-    return subprocess.run(words, input=data, capture_output=True, check=True, timeout=20).stdout

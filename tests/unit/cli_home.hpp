@@ -21,6 +21,7 @@ struct Home {
   Home() {
     for (const char* kind : {"CONFIG_HOME", "STATE_HOME", "CACHE_HOME", "RUNTIME_DIR"})
       ::setenv((std::string("XDG_") + kind).c_str(), (dir.path() / kind).c_str(), 1);
+    ::setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:", 1);  // no keyring of anybody
   }
 
   Exit run(std::vector<std::string> args) {

@@ -239,6 +239,28 @@ TEST_CASE_METHOD(Home, "the device key is made once, for its owner alone", "[cli
   CHECK_THROWS_AS(device_key(file("state")), Error);
 }
 
+TEST_CASE_METHOD(Home, "a device key that systemd gives is not written down", "[cli]") {
+  write_private_file(file("credentials") / "nacre.device-key", as_bytes(std::string(32, 'k')));
+  ::setenv("CREDENTIALS_DIRECTORY", file("credentials").c_str(), 1);
+  const auto first = device_key(file("state"));
+  CHECK(read_text_file(file("state") / "device.key") == "credential\n");
+  CHECK(device_key(file("state")).tag(as_bytes("x")) == first.tag(as_bytes("x")));
+  CHECK(device_key_place(file("state")).starts_with("a credential"));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  // It is asked for, not made anew: what it sealed would be lost.
+  CHECK_THROWS_WITH(device_key(file("state")), Catch::Contains("nacre.device-key"));
+}
+
+TEST_CASE_METHOD(Home, "a command line that is wrong for a password or a login says so", "[cli]") {
+  const auto args = GENERATE(
+      Args{"login", "https://x", "--browser", "--user", "u"},
+      Args{"login", "https://x", "--browser", "--password-fd", "0"},
+      Args{"libraries", "create", "L", "--generate-password"},
+      Args{"libraries", "create", "L", "--encrypted", "--show-fd", "1"},
+      Args{"libraries", "create", "L", "--encrypted", "--generate-password", "--weak-password"});
+  CHECK(run(args) == Exit::usage);
+}
+
 TEST_CASE("demo certificates are new each time, and a pair", "[cli]") {
   const auto one = make_demo_certificates(), two = make_demo_certificates();
   CHECK(one.ca.starts_with("-----BEGIN CERTIFICATE-----"));

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What this machine does in a second of what mounts need of it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace nacre {
+
+struct Speed {
+  std::string key, what;
+  double rate = 0;  // bytes a second
+};
+
+// On one processor.
+std::vector<Speed> measure_ciphers(const std::filesystem::path& folder);
+// A file in `folder`, which is gone afterwards, however this ends.
+std::vector<Speed> measure_disk(const std::filesystem::path& folder);
+
+}  // namespace nacre
