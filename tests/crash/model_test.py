@@ -63,6 +63,15 @@ class Model(unittest.TestCase):
         self.assertFalse(self.found(told, seen(log=whole[:8999])))
         self.assertFalse(self.found(told, seen(log=whole[:9000] + bytes(5000))))
 
+    def test_a_new_file_is_there_once_it_was_closed_or_synced(self):
+        opened = [["mkdir", "d"], ["open", "log"], ["append", "log", OLD]]
+        self.assertTrue(self.found(history(opened, ended=3), seen(d=DIRECTORY)))
+        self.assertFalse(self.found(history(opened, ended=3), seen(log=b"")))
+        for last in (["close", "log"], ["fsync", "log"]):
+            told = history([*opened, last], ended=4)
+            self.assertFalse(self.found(told, seen(d=DIRECTORY)))
+            self.assertTrue(self.found(told, seen(d=DIRECTORY, log=content(*OLD))))
+
     def test_a_patch_is_made_of_whole_pages(self):
         start = {"a": File(content(*OLD))}
         told = history([["patch", "a", 0, NEW]], ended=0, start=start)

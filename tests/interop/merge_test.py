@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import commits
 import kit
 from kit import put
-from peer import Peer
+from peer import ENCRYPTION, Peer
 
 OPTIONS = argparse.Namespace(rounds=1, seed=20260611)
 ACTIONS = 7        # of each side in a round
@@ -164,7 +164,7 @@ class MergeTest(kit.ServedCase):
         self.next_look = collections.defaultdict(float)
 
     def library_of_three(self, name, encrypted):
-        self.world.library(name, encrypted)
+        self.world.library(name, encrypted, ENCRYPTION)
         listed = self.json("libraries")
         library = next(entry["id"] for entry in listed if entry["name"] == name)
         secret = kit.PASSWORD if encrypted else None

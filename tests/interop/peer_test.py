@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mount"))
 import kit
 from kit import get, put
-from peer import SLOW, Peer, shown
+from peer import ENCRYPTION, SLOW, Peer, shown
 
 def fill(folder):
     """A tree with what tends to go wrong."""
@@ -70,7 +70,7 @@ class PeerTest(kit.Case):
         if made_by_peer:
             library = uploader.create(name, password)
         else:
-            self.world.library(name, encrypted=password is not None)
+            self.world.library(name, password is not None, ENCRYPTION)
             listed = json.loads(self.world.nacre("libraries", "--json"))
             library = next(entry["id"] for entry in listed if entry["name"] == name)
 

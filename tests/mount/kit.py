@@ -266,9 +266,10 @@ class World:
     def login(self, client="a"):
         self.nacre("login", self.url, "--user", USER, client=client, secret="secret of user")
 
-    def library(self, name, encrypted=False):
+    def library(self, name, encrypted=False, version=None):
         if encrypted:
-            self.nacre("libraries", "create", name, "--encrypted", secret=PASSWORD)
+            how = ["--encryption", str(version)] if version else []
+            self.nacre("libraries", "create", name, "--encrypted", *how, secret=PASSWORD)
         else:
             self.nacre("libraries", "create", name)
 
