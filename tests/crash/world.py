@@ -32,9 +32,11 @@ class CrashWorld(kit.World):
         self.new_boot()
         try:
             self.serve()
-            self.login("a")
             self.login("b")
+            self.extra = self.disk() if shim else {}  # what is made beside the mount has to outlive a power cut, too
+            self.login("a")
             self.library("lib", encrypted)
+            self.extra = {}
             self.storage = Storage(os.path.join(self.top, "storage", "storage"))
             self.mount_b()
         except BaseException:
