@@ -3,6 +3,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "cli/arguments.hpp"
 #include "cli/completions.hpp"
 #include "fs/control.hpp"
+#include "fs/fusermount_helper.hpp"
 
 namespace nacre {
 namespace {
@@ -175,6 +177,17 @@ void add_completions(CLI::App& app, Commands& commands) {
                       }});
 }
 
+// For a unit of the user manager, not for people: no help shows it.
+void add_fusermount_helper(CLI::App& app, Commands& commands) {
+  auto* command = app.add_subcommand("fusermount-helper")->group("");
+  auto folder = std::make_shared<std::string>();
+  command->add_option("DIR", *folder)->required();
+  commands.push_back({command, [folder](const Io&) {
+                        serve_fusermount(STDIN_FILENO, *folder);
+                        return Exit::ok;
+                      }});
+}
+
 std::string name_of(const CLI::App& app) {
   std::string name = "nacre";
   for (const auto* chosen = &app; !chosen->get_subcommands().empty();) {
@@ -197,6 +210,7 @@ Exit parse_and_run(std::span<const std::string> args, const Io& io) {
   add_rescue(app, commands);
   add_server(app, commands);
   add_completions(app, commands);
+  add_fusermount_helper(app, commands);
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // reversed, as CLI11 wants
   } catch (const CLI::ParseError& e) {

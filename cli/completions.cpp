@@ -83,7 +83,8 @@ CommandInfo describe(const CLI::App& app, const std::string& above) {
     const int times = std::min(option->get_items_expected_max(), many);
     for (int i = 0; i < times; ++i) info.places.push_back(described);
   }
-  for (const auto* child : app.get_subcommands(std::function<bool(const CLI::App*)>()))
+  const auto shown = [](const CLI::App* child) { return !child->get_group().empty(); };
+  for (const auto* child : app.get_subcommands(shown))
     info.subcommands.push_back(describe(*child, info.path + " "));
   return info;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/fuse_session.hpp"
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -19,11 +21,14 @@
 #include <thread>
 #include <utility>
 
+#include "base/error.hpp"
+#include "base/fd.hpp"
 #include "base/guarded.hpp"
 #include "base/log.hpp"
 #include "fs/fuse_notifier.hpp"
 #include "fs/fuse_ops.hpp"
 #include "fs/fuse_request.hpp"
+#include "fs/fusermount.hpp"
 #include "fs/mountpoint.hpp"
 
 namespace nacre {
@@ -44,49 +49,78 @@ void keep_words(fuse_log_level, const char* format, va_list arguments) {
   last_words.with([&](std::string& words) { words = std::move(line); });
 }
 
-// Commas part options, so they are escaped.
-std::string escaped(std::string_view text) {
-  std::string quoted;
-  for (const char c : text) {
-    if (c == ',' || c == '\\') quoted.push_back('\\');
-    quoted.push_back(c);
-  }
-  return quoted;
-}
-
-std::vector<std::string> words_of(const SessionOptions& options) {
-  std::vector<std::string> words = {
-      "nacre", "-o",
-      "default_permissions,subtype=nacre,fsname=" + escaped(options.source) +
-          (options.read_only ? ",ro" : ",rw")};
-  for (const auto& option : options.fuse_options) words.insert(words.end(), {"-o", option});
+std::vector<std::string> mount_options(const SessionOptions& options) {
+  std::vector<std::string> words = {"default_permissions", "subtype=nacre",
+                                    "fsname=" + options.source, options.read_only ? "ro" : "rw"};
+  words.insert(words.end(), options.fuse_options.begin(), options.fuse_options.end());
   return words;
 }
 
-struct EndSession {
-  void operator()(fuse_session* session) const noexcept {
-    fuse_session_unmount(session);
-    fuse_session_destroy(session);
-  }
-};
-using Session = std::unique_ptr<fuse_session, EndSession>;
-
-Session mounted(FuseSide& side, const SessionOptions& options) {
-  auto words = words_of(options);
+fuse_session* new_session(FuseSide& side, const std::vector<std::string>& options) {
+  std::vector<std::string> words = {"nacre"};
+  for (const auto& option : options) words.insert(words.end(), {"-o", escaped_option(option)});
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (auto& word : words) argv.push_back(word.data());
   fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
-  fuse_set_log_func(keep_words);
-  Session session(fuse_session_new(&args, &fuse_ops(), sizeof(fuse_lowlevel_ops), &side));
+  auto* session = fuse_session_new(&args, &fuse_ops(), sizeof(fuse_lowlevel_ops), &side);
   fuse_opt_free_args(&args);
-  const auto words_said = [] { return last_words.with([](const std::string& w) { return w; }); };
-  if (!session)
-    throw Error(Errc::invalid, "mount options: " + words_said() + "; check what follows -o");
-  if (fuse_session_mount(session.get(), options.mountpoint.c_str()) != 0)
-    throw Error(Errc::denied, options.mountpoint.string() + ": cannot mount: " + words_said() +
-                                  "; is fuse3 installed and /dev/fuse there for you?");
   return session;
 }
+
+// libfuse's, while it is mounted.
+class Session {
+ public:
+  Session(FuseSide& side, const SessionOptions& options) : mountpoint_(options.mountpoint) {
+    fuse_set_log_func(keep_words);
+    const auto words = mount_options(options);
+    session_.reset(new_session(side, words));
+    if (!session_)
+      throw Error(Errc::invalid, "mount options: " + words_said() + "; check what follows -o");
+    by_helper_ = has_fusermount_helper();
+    const auto where = by_helper_ ? mounted_by_helper(words) : mountpoint_.string();
+    if (fuse_session_mount(session_.get(), where.c_str()) != 0)
+      throw Error(Errc::denied, mountpoint_.string() + ": cannot mount: " + words_said() +
+                                    "; is fuse3 installed and /dev/fuse there for you?");
+  }
+  ~Session() { unmount(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] fuse_session* get() const noexcept { return session_.get(); }
+
+  // Who still has something open gets errors from now on.
+  void unmount() noexcept {
+    fuse_session_unmount(get());  // nothing to libfuse, where the helper has mounted
+    if (!std::exchange(by_helper_, false)) return;
+    const int kernel = fuse_session_fd(get());
+    pollfd poller = {.fd = kernel, .events = 0, .revents = 0};
+    if (poll(&poller, 1, 0) > 0 && (poller.revents & POLLERR) != 0) return;  // it has ended
+    // An unmount would wait for our answers.  The number stays taken until libfuse closes it.
+    const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    dup3(null.get(), kernel, O_CLOEXEC);
+    unmount_by_fusermount(mountpoint_, Unmount::at_once);
+  }
+
+ private:
+  struct Destroy {
+    void operator()(fuse_session* session) const noexcept { fuse_session_destroy(session); }
+  };
+
+  static std::string words_said() {
+    return last_words.with([](const std::string& words) { return words; });
+  }
+
+  // The descriptor as libfuse takes it, and closes it at the end.
+  [[nodiscard]] std::string mounted_by_helper(const std::vector<std::string>& options) const {
+    const auto kernel = mount_by_helper(mountpoint_, options);
+    return "/dev/fd/" + std::to_string(fcntl(kernel.get(), F_DUPFD_CLOEXEC, 3));
+  }
+
+  const std::filesystem::path mountpoint_;
+  std::unique_ptr<fuse_session, Destroy> session_;
+  bool by_helper_ = false;
+};
 
 // Signals that end a mount, as events on a descriptor.
 class EndSignals {
@@ -143,7 +177,7 @@ struct FuseSession::Impl {
         pool(std::in_place, waiting_threads),
         shield(options.shield),
         side{fs, *pool, shield, options.ready, options.patience},
-        session(mounted(side, options)),
+        session(side, options),
         notifier(session.get()) {}
 
   // Carries out the first signal; runs beside the serving thread.
@@ -184,7 +218,7 @@ struct FuseSession::Impl {
     ender.join();
     notifier.stop();
     pool.reset();
-    fuse_session_unmount(session.get());  // who still has something open gets errors now
+    session.unmount();
   }
 
   const SessionOptions options;

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mountpoint.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +16,7 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "fs/fusermount.hpp"
 
 namespace nacre {
 namespace {
@@ -61,26 +59,15 @@ void read_table(Visit visit) {
   }
 }
 
-// fusermount3 may unmount for a user who may not.
-bool fusermount(const files::path& mountpoint, const char* flags) {
-  std::string program = "fusermount3", options = flags, dashes = "--", where = mountpoint.string();
-  char* argv[] = {program.data(), options.data(), dashes.data(), where.data(), nullptr};
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t child = 0;
-  const int rc = posix_spawnp(&child, program.c_str(), &actions, nullptr, argv, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (rc != 0) return false;
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return false;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+// Errno, or 0 when it is done.  What a sandbox would end is its own view of the mount.
+int unmount_ourselves(const files::path& mountpoint, int flags) {
+  if (has_fusermount_helper()) return EPERM;
+  return umount2(mountpoint.c_str(), flags | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
 }
 
 void clear_dead_mount(const files::path& mountpoint) {
-  if (umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
-  if (fusermount(mountpoint, "-uz")) return;
+  if (unmount_ourselves(mountpoint, MNT_DETACH) == 0) return;
+  if (unmount_by_fusermount(mountpoint, Unmount::at_once)) return;
   throw Error(Errc::busy, mountpoint.string() +
                               ": a mount without its daemon is in the way and cannot be cleared; "
                               "run: fusermount3 -u -z " +
@@ -150,9 +137,11 @@ void check_mountpoint(const files::path& mountpoint) {
 }
 
 void unmount(const files::path& mountpoint) {
-  if (umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW) == 0 || errno == EINVAL) return;
-  if (errno == EPERM && fusermount(mountpoint, "-u")) return;
-  if (!mounted_type(mountpoint)) return;  // somebody was faster
+  const int error = unmount_ourselves(mountpoint, 0);
+  if (error == 0 || error == EINVAL) return;
+  if (error == EPERM && unmount_by_fusermount(mountpoint, Unmount::when_unused)) return;
+  // Somebody was faster?  A helper has looked: a sandbox need not see the mount.
+  if (!has_fusermount_helper() && !mounted_type(mountpoint)) return;
   throw Error(Errc::busy, mountpoint.string() +
                               ": in use; close what uses it (fuser -vm shows it) and try again");
 }

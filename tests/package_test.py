@@ -17,6 +17,8 @@ BUILD = sys.argv.pop(1)
 FILES = """
 usr/bin/nacre
 usr/sbin/mount.nacre
+usr/lib/systemd/user/nacre-fusermount.socket
+usr/lib/systemd/user/nacre-fusermount@.service
 usr/lib/systemd/user/nacre@.service
 usr/share/bash-completion/completions/nacre
 usr/share/doc/nacre/README.md

@@ -49,6 +49,7 @@ ln -sf ../proc/self/mounts "$root/etc/mtab"  # as every installed system has it;
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
+mount --make-rshared /  # as systemd does it on a machine that is no container
 # What of root's powers reaches beyond the namespaces is given up.
 exec env -i container=nacre-test PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
   setpriv --bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog "$@"

@@ -178,18 +178,72 @@ class Systemd(unittest.TestCase):
         wait_until(lambda: machine.call("cat", "/srv/seafile/Work/unsent").stdout == "unsent\n",
                    "another mount has it", 90)
 
+    def test_a_user_unit_is_in_a_sandbox(self):
+        machine, user = self.machine, "mussel"
+        self.start_user_unit()
+        pid = self.main_pid()
+        status = machine.run("cat", f"/proc/{pid}/status")
+        for line in ("NoNewPrivs:\t1", "Seccomp:\t2", "CapBnd:\t0000000000000000"):
+            self.assertIn(line, status)
+        for kind in ("user", "mnt"):
+            self.assertNotEqual(machine.run("readlink", f"/proc/{pid}/ns/{kind}"),
+                                machine.run("readlink", f"/proc/1/ns/{kind}"))
+        # Of its user's home it can write to its own folders only.
+        for place, flag in (("/home/mussel", "ro"), ("/home/mussel/.cache/nacre", "rw")):
+            options = machine.run("nsenter", "-t", pid, "-m", "findmnt", "-n", "-o",
+                                  "VFS-OPTIONS", "--target", place)
+            self.assertIn(flag, options.strip().split(","), place)
+        self.assertNotIn("fuse", machine.run("nsenter", "-t", pid, "-m", "ls", "/dev"))
+        rating = machine.run("systemd-analyze", "--user", "security", "--no-pager",
+                             "--threshold=30", "nacre@home", user=user)
+        print(rating.strip().splitlines()[-1], flush=True)
+        machine.shell("echo of the sandbox > Seafile/home/Work/sandboxed; "
+                      "nacre sync --wait --timeout 60 Seafile/home", user=user, seconds=90)
+        wait_until(lambda: machine.call("cat", "/srv/seafile/Work/sandboxed").stdout ==
+                   "of the sandbox\n", "another mount has it", 60)
+
+    def test_a_user_unit_mounts_without_user_namespaces(self):
+        """With the lines that nacre-mount(1) gives."""
+        machine, user = self.machine, "mussel"
+        page = machine.run("zcat", "/usr/share/man/man1/nacre-mount.1.gz")
+        start = page.index("[Service]\nPrivateUsers=no")
+        place = "/home/mussel/.config/systemd/user/nacre@.service.d"
+        again = "systemctl --user stop nacre@home; systemctl --user daemon-reload"
+        self.addCleanup(machine.shell, f"rm -r {place}; {again}", user=user, seconds=200)
+        machine.shell(f"mkdir -p {place}; cat > {place}/less.conf; {again}", user=user,
+                      text=page[start:page.index(".Ed", start)], seconds=200)
+        self.start_user_unit()
+        pid = self.main_pid()
+        self.assertEqual(machine.run("readlink", f"/proc/{pid}/ns/user"),
+                         machine.run("readlink", "/proc/1/ns/user"))
+        self.assertIn("NoNewPrivs:\t1", machine.run("cat", f"/proc/{pid}/status"))
+
+    def main_pid(self):
+        return self.machine.run("systemctl", "--user", "show", "-P", "MainPID", "nacre@home",
+                                user="mussel").strip()
+
+    def test_a_user_unit_ends_while_its_mount_is_used(self):
+        machine, user = self.machine, "mussel"
+        self.start_user_unit()
+        machine.shell("systemd-run --user -q --unit=in-use --working-directory="
+                      "/home/mussel/Seafile/home/Work sleep 600", user=user)
+        self.addCleanup(machine.call, "systemctl", "--user", "stop", "in-use", user=user)
+        machine.call("systemctl", "--user", "stop", "nacre@home", user=user, seconds=200)
+        self.assertFalse(self.mounted("/home/mussel/Seafile/home"))
+        self.assertFalse(machine.is_active("nacre@home", user=user))
+        machine.call("systemctl", "--user", "reset-failed", "nacre@home", user=user)
+        self.start_user_unit()
+
     def test_a_user_unit_comes_back_when_its_daemon_is_killed(self):
         machine, user = self.machine, "mussel"
         self.start_user_unit()
         machine.shell("echo kept > Seafile/home/Work/kept", user=user)
-        before = machine.run("systemctl", "--user", "show", "-P", "MainPID", "nacre@home",
-                             user=user)
+        before = self.main_pid()
         machine.run("systemctl", "--user", "kill", "-s", "KILL", "nacre@home", user=user)
 
         def restarted():
-            now = machine.run("systemctl", "--user", "show", "-P", "MainPID", "nacre@home",
-                              user=user)
-            return now not in ("0\n", before) and machine.is_active("nacre@home", user=user)
+            return (self.main_pid() not in ("0", before) and
+                    machine.is_active("nacre@home", user=user))
 
         wait_until(restarted, "it is started again", 60)
         self.assertEqual(machine.run("cat", "Seafile/home/Work/kept", user=user), "kept\n")
