@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import socket
 import unittest
 import urllib.parse
@@ -60,6 +61,42 @@ class Secrecy(kit.ServedCase):
         for before in (0, 1, 31, 32, 33):
             sent = io.BytesIO(b"x" * ((8 << 20) - before) + secret + b"y")
             self.assertTrue(any(secret in piece for piece in needles.pieces(sent, len(secret))))
+
+    def test_logs_name_no_file_of_an_encrypted_library(self):
+        self.world.login("b")
+        mounts = [self.world.mount(client, "--library", "lib", secret=kit.PASSWORD)
+                  for client in ("a", "b")]
+        for mount in mounts:
+            self.addCleanup(mount.end_at_once)
+        mine, theirs = mounts
+        os.mkdir(mine.path("Diagnosis folder"))
+        put(mine.path("Diagnosis folder", "Diagnosis.txt"), os.urandom(100_000))
+        mine.sync()
+        kit.wait_until(lambda: os.path.exists(theirs.path("Diagnosis folder", "Diagnosis.txt")),
+                       "the other has it")
+        # A conflict.
+        for mount in mounts:
+            put(mount.path("Diagnosis folder", "Diagnosis.txt"), f"of {mount.client}")
+        for mount in mounts:
+            mount.sync()
+        kit.wait_until(lambda: len(os.listdir(mine.path("Diagnosis folder"))) == 2, "a conflict")
+        # Blocks that the server has lost, and a server that is away.
+        put(mine.path("Diagnosis lost"), os.urandom(200_000))
+        mine.sync()
+        kit.wait_until(lambda: os.path.exists(theirs.path("Diagnosis lost")), "the other has it")
+        shutil.rmtree(self.world.path("storage", "storage", "blocks"))
+        with self.assertRaises(OSError):
+            get(theirs.path("Diagnosis lost"))
+        self.world.faults("PUT /repo/[^/]*/block/ status 443")
+        put(mine.path("Diagnosis unsent"), "unsent")
+        os.unlink(mine.path("Diagnosis lost"))
+        kit.wait_until(lambda: "full" in self.world.nacre("status", mine.where), "a full account")
+        self.world.stop_server()
+        for mount in mounts:
+            mount.end()
+            log = mount.log()
+            self.assertIn("mounted", log)
+            self.assertNotIn("Diagnosis", log)
 
     def test_no_command_sends_one(self):
         mount = self.world.mount("a", "--unlock", "lib", secret=kit.PASSWORD)
