@@ -157,6 +157,7 @@ struct State::Store {
     }
     failpoint("state.write");
     std::move(txn).commit();
+    db.let_go_of_pages(sending_bytes);
     failpoint("state.written");
   }
 
