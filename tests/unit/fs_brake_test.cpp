@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The brake: batches that would take much from the server wait for a person.
+#include <atomic>
+
 #include "machine.hpp"
 
 using namespace nacre;
@@ -31,6 +33,13 @@ class Braked {
   ControlReply sync(const std::string& how = "wait", const char* seconds = "30") {
     return here.fs().control({{"sync", how, seconds}, std::nullopt});
   }
+  // Until `answers`.
+  void leave_unanswered(const char* asked) {
+    answers = false;
+    here.watch.before = [this, asked](std::string_view member) {
+      if (!answers && member == asked) throw Error(Errc::unreachable, "server: no answer");
+    };
+  }
   bool parks() {
     const auto head = cloud.head();
     const auto reply = sync();
@@ -43,6 +52,7 @@ class Braked {
     return parked;
   }
 
+  std::atomic<bool> answers = true;  // before `here`, which asks until its end
   Cloud cloud;
   Machine here;
 };
@@ -101,12 +111,10 @@ TEST_CASE("what is written after the word was given is not confirmed by it", "[b
   world.empty("many", 4);
   for (int i = 0; i < 4; ++i) world.here.chmod(Braked::path("more", i), 0755);
   CHECK(world.parks());
-  world.here.watch.before = [](std::string_view member) {
-    if (member == "check_upload") throw Error(Errc::unreachable, "server: no answer");
-  };
+  world.leave_unanswered("check_upload");
   CHECK(world.sync("confirm-deletes", "1").status == 4);
-  world.here.watch.before = nullptr;
   for (int i = 0; i < 4; ++i) world.here.write(Braked::path("more", i), "encrypted");
+  world.answers = true;
   CHECK(world.parks());
 }
 
@@ -195,13 +203,11 @@ TEST_CASE("a deleted folder counts as all files in it, and waits while nobody ca
   world.here.crash();
   std::filesystem::remove_all(world.cloud.dir.path() / "here/cache");
   world.here.mount();
-  world.here.watch.before = [](std::string_view member) {
-    if (member == "objects") throw Error(Errc::unreachable, "server: no answer");
-  };
+  world.leave_unanswered("objects");
   const auto head = world.cloud.head();
   CHECK(world.sync("wait", "1").status == 4);
   CHECK(world.cloud.head() == head);
-  world.here.watch.before = nullptr;
+  world.answers = true;
   CHECK(world.parks());
 }
 
