@@ -32,14 +32,16 @@ LOOK = 5.0         # it commits two seconds after the last change, if it is let
 MARK = "(SFConflict "
 
 # Twins but for their case among them: on Linux they are two names, for the client too.
-FILES = ["alpha", "Alpha", "beta.txt", "gamma"]
-FOLDERS = ["delta", "Delta", "epsilon.d"]
+# No name that stands at the top stands below it as well: where d/x is deleted and d has become a file,
+# the client commits that the x beside d is gone, and leaves it on its disk.
+TOP_FILES, TOP_FOLDERS = ["alpha", "Alpha", "beta.txt", "gamma"], ["delta", "Delta", "epsilon.d"]
+FILES, FOLDERS = ["pi", "Pi", "rho.txt", "sigma"], ["tau", "Tau", "upsilon.d"]
 ACTIONS_OF_ALL = ["write", "write", "write", "equal", "edit", "delete", "mkdir", "move", "move",
                   "move folder", "rmdir", "remove folder", "save", "flip mode"]
-# A name changes its kind: only on the mounts, and only where the client has sent what it has before it
-# fetches.  Where the client makes a folder of a file in a folder, it commits what is not on its disk;
-# and of two real clients alone, one that finds a folder where it has edited a file commits the
-# *folder* under the conflict name, and its edit stays on its own disk.
+# A name changes its kind: only on the mounts, at the top (see the names), and only where the client
+# has sent what it has before it fetches.  Where the client makes a folder of a file in a folder, it
+# commits what is not on its disk; and of two real clients alone, one that finds a folder where it has
+# edited a file commits the *folder* under the conflict name, and its edit stays on its own disk.
 REPLACEMENTS = ["file to folder", "folder to file"]
 ACTIONS_OF_CLIENT = ["write", "equal", "edit", "save", "mkdir"]
 # Changes of modes that the client makes are not tried here; those of the mounts are.  Nor are modes
@@ -65,6 +67,18 @@ def tree(top):
     return found
 
 
+def a_file_in(rng, folder):
+    return os.path.join(folder, rng.choice(FILES if folder else TOP_FILES))
+
+
+def a_folder_in(rng, folder):
+    return os.path.join(folder, rng.choice(FOLDERS if folder else TOP_FOLDERS))
+
+
+def at_top(paths):
+    return [path for path in paths if "/" not in path]
+
+
 class Side:
     """Somebody with a folder of the library."""
 
@@ -78,13 +92,13 @@ class Side:
         files = sorted(path for path, entry in now.items() if entry is not None)
         folders = ["", *sorted(path for path, entry in now.items() if entry is None)]
         parent = self.rng.choice(folders)
-        target = os.path.join(parent, self.rng.choice(FILES))
+        target = a_file_in(self.rng, parent)
         kind = self.rng.choice(kinds)
         try:
             if kind in ("write", "equal"):
                 self.write(now, target, kind == "equal")
             elif kind == "mkdir":
-                os.mkdir(self.path(os.path.join(parent, self.rng.choice(FOLDERS))))
+                os.mkdir(self.path(a_folder_in(self.rng, parent)))
             elif "folder" in kind.split() or kind == "rmdir":
                 self.change_folder(kind, now, files, folders[1:], parent)
             elif files:
@@ -93,19 +107,21 @@ class Side:
             pass  # taken, not empty, into itself: as any filesystem says
 
     def change_folder(self, kind, now, files, folders, parent):
-        if kind == "file to folder" and files:
-            victim = self.rng.choice(files)
+        if kind == "folder to file":
+            folders = at_top(folders)
+        if kind == "file to folder" and at_top(files):
+            victim = self.rng.choice(at_top(files))
             os.unlink(self.path(victim))
             self.forget(now[victim])
             os.mkdir(self.path(victim))
-            self.write({}, os.path.join(victim, self.rng.choice(FILES)), False)
+            self.write({}, a_file_in(self.rng, victim), False)
         elif not folders:
             return
         elif kind == "rmdir":
             os.rmdir(self.path(self.rng.choice(folders)))
         elif kind == "move folder":
             os.rename(self.path(self.rng.choice(folders)),
-                      self.path(os.path.join(parent, self.rng.choice(FOLDERS))))
+                      self.path(a_folder_in(self.rng, parent)))
         elif kind in ("remove folder", "folder to file"):
             victim = self.rng.choice(folders)
             for path, entry in now.items():
