@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "code_of.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/library_key.hpp"
 #include "fs/depot.hpp"
@@ -124,16 +125,6 @@ inline Bytes read_all(FileReader& reader, std::uint64_t offset, std::size_t size
 inline Bytes part(const Bytes& content, std::size_t offset, std::size_t size) {
   const auto view = ByteView(content).subspan(offset, std::min(size, content.size() - offset));
   return {view.begin(), view.end()};
-}
-
-template <class Work>
-Errc code_of(Work&& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  throw std::runtime_error("nothing was thrown");
 }
 
 }  // namespace nacre::test

@@ -10,23 +10,16 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "code_of.hpp"
 #include "fs/control.hpp"
 #include "unit/cli_home.hpp"
 
 namespace nacre {
 namespace {
 
-using std::chrono::seconds;
+using test::code_of;
 
-Errc code_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  FAIL("no error");
-  return Errc::internal;
-}
+using std::chrono::seconds;
 
 struct Daemon : test::Home {
   std::filesystem::path socket = control_path("/a/mountpoint");

@@ -2,12 +2,15 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.hpp"
+#include "code_of.hpp"
 #include "crypto/random.hpp"
 #include "fs/known_keys.hpp"
 #include "temp_dir.hpp"
 
 namespace nacre {
 namespace {
+
+using test::code_of;
 
 struct Fixture {
   Secret secret(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
@@ -18,15 +21,6 @@ struct Fixture {
   LibraryId library = random_library_id();
   NewLibraryKey made = make_library_key(library, 4, secret("a password"));
 };
-
-Errc code_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Errc::internal;
-}
 
 TEST_CASE_METHOD(Fixture, "what is not known yet is taken as it is told", "[known keys]") {
   CHECK_FALSE(known.find(library));

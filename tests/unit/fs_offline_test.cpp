@@ -7,25 +7,17 @@
 
 #include "base/error.hpp"
 #include "base/waiting.hpp"
+#include "code_of.hpp"
 #include "crypto/random.hpp"
 #include "fs/library_list.hpp"
 #include "fs/watched_remote.hpp"
 #include "memory_remote.hpp"
 
 using namespace nacre;
+using test::code_of;
 using namespace std::chrono_literals;
 
 namespace {
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Errc::internal;
-}
 
 struct Watched {
   Watched() {

@@ -14,10 +14,12 @@
 #include <thread>
 
 #include "base/fd.hpp"
+#include "code_of.hpp"
 #include "local_http.hpp"
 #include "remote/http.hpp"
 
 using namespace nacre;
+using test::code_of;
 using namespace std::chrono_literals;
 using test::get;
 using test::LocalServer;
@@ -71,18 +73,6 @@ class RawServer {
   std::atomic<int> connections_ = 0;
   std::thread thread_;
 };
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    INFO(e.what());
-    return e.code();
-  }
-  FAIL("nothing was thrown");
-  return Errc::internal;
-}
 
 }  // namespace
 

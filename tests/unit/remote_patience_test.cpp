@@ -15,9 +15,11 @@
 #include "base/fd.hpp"
 #include "base/single_flight.hpp"
 #include "base/waiting.hpp"
+#include "code_of.hpp"
 #include "remote/http.hpp"
 
 using namespace nacre;
+using test::code_of;
 using namespace std::chrono_literals;
 
 namespace {
@@ -90,16 +92,6 @@ HttpRequest get(std::string path) {
   HttpRequest request;
   request.path = std::move(path);
   return request;
-}
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return Errc::internal;
 }
 
 template <class Condition>

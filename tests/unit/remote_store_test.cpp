@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "code_of.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/library_key.hpp"
 #include "crypto/random.hpp"
@@ -12,22 +13,12 @@
 #include "remote/object_store.hpp"
 
 using namespace nacre;
+using test::code_of;
 using test::golden_libraries;
 using test::TempFolder;
 using Access = ObjectStore::Access;
 
 namespace {
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  FAIL("nothing was thrown");
-  return Errc::internal;
-}
 
 Directory read_root(Remote& remote, const LibraryId& library, const ObjectId& root) {
   if (root.is_empty()) return {};

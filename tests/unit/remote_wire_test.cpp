@@ -4,10 +4,12 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.hpp"
+#include "code_of.hpp"
 #include "crypto/hash.hpp"
 #include "remote/wire.hpp"
 
 using namespace nacre;
+using test::code_of;
 
 namespace {
 
@@ -17,17 +19,6 @@ constexpr std::string_view file_zlib =
     "789cab564acac94fce8ecf4c2956b25288563232b53049324d36354d3437333737354a4e34364e4a314833b74c4a49"
     "314b4a3549324c4bb1484c528ad551502aceac4a05ea323403b24b2a0bc06c20b32cb5a838333f0fc4ab050055b41b"
     "ca";
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  FAIL("nothing was thrown");
-  return Errc::internal;
-}
 
 std::string text_of(const Secret& secret) { return std::string(as_text(secret.bytes())); }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "code_of.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
 #include "remote/seafile_remote.hpp"
@@ -72,17 +73,6 @@ class Service {
   std::unique_ptr<Server> server_;
   std::thread thread_;
 };
-
-template <class F>
-Errc code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  FAIL("nothing was thrown");
-  return Errc::internal;
-}
 
 // Sends a tree of `count` files on top of `base` and publishes it.
 inline ObjectId send(Remote& remote, const Commit& base, const std::string& stem, int count) {
