@@ -247,4 +247,18 @@ KnownKeys known_keys_of(const Account& account, const std::string& state_dir) {
   return {folder, device_key(folder)};
 }
 
+LibraryInfo choose_library(Remote& remote, const std::string& name) {
+  std::optional<LibraryInfo> found;
+  for (auto& library : remote.libraries()) {
+    if (library.id.text() == name) return library;
+    if (library.name != name) continue;
+    if (found)
+      throw Error(Errc::invalid, name + ": several libraries have this name; give the id instead");
+    found = std::move(library);
+  }
+  if (!found)
+    throw Error(Errc::not_found, name + ": no such library; `nacre libraries` lists them");
+  return *std::move(found);
+}
+
 }  // namespace nacre

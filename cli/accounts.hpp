@@ -56,6 +56,7 @@ void check_alias(const std::string& alias);
 std::string host_name();
 ClientIdentity identity_of(const Account& account);
 std::unique_ptr<Remote> open_account(const Account& account, bool unverified_blocks);
+LibraryInfo choose_library(Remote& remote, const std::string& name);  // or id
 
 // The key that seals what is kept on this machine: 32 random bytes, made when first asked for, and
 // kept by systemd (a credential), else by the session's keyring, else in a 0600 file under

@@ -17,10 +17,10 @@
 #include "base/json.hpp"
 #include "cli/accounts.hpp"
 #include "cli/bench_machine.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
 #include "cli/folders.hpp"
-#include "cli/interrupts.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
 
@@ -34,18 +34,14 @@ constexpr std::uint64_t most_bytes = std::uint64_t{128} << 20U;
 constexpr std::chrono::seconds most_time{10};
 constexpr unsigned at_once = 8;
 
-void check(const Interrupts& interrupts) {
-  if (interrupts.within(0)) throw Error(Errc::interrupted, "bench: interrupted");
-}
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+void check(const BlockedSignals& interrupts) {
+  if (interrupts.within(0) != 0) throw Error(Errc::interrupted, "bench: interrupted");
 }
 
 // Has `at_once` threads do `work(n)` for n = 0, 1, ..., which gives the bytes that it moved, or
 // nothing when there is no more; bytes a second.
 template <class Work>
-std::optional<double> rate_of(const Interrupts& interrupts, Work work) {
+std::optional<double> rate_of(const BlockedSignals& interrupts, Work work) {
   std::atomic<std::uint64_t> next = 0, bytes = 0;
   std::atomic<bool> stop = false;
   std::mutex mutex;
@@ -75,7 +71,7 @@ std::optional<double> rate_of(const Interrupts& interrupts, Work work) {
   return static_cast<double>(bytes) / seconds;
 }
 
-double round_trip(Remote& remote, const Interrupts& interrupts) {
+double round_trip(Remote& remote, const BlockedSignals& interrupts) {
   const auto libraries = remote.libraries();
   std::vector<LibraryId> ids;
   if (!libraries.empty()) ids.push_back(libraries.front().id);
@@ -93,15 +89,9 @@ double round_trip(Remote& remote, const Interrupts& interrupts) {
   return times[5];
 }
 
-LibraryInfo library_called(Remote& remote, const std::string& name) {
-  for (auto& library : remote.libraries())
-    if (library.id.text() == name || library.name == name) return library;
-  throw Error(Errc::not_found, name + ": no such library; `nacre libraries` lists them");
-}
-
 // Blocks of files that are there, as many as are needed.
 std::vector<ObjectId> some_blocks(Remote& remote, const LibraryId& library,
-                                  const Interrupts& interrupts) {
+                                  const BlockedSignals& interrupts) {
   constexpr std::size_t most_blocks = 2000, most_looks = 200;
   std::vector<ObjectId> blocks, folders = {remote.commit(library, remote.head(library)).root};
   for (std::size_t look = 0; look < std::min(folders.size(), most_looks); ++look) {
@@ -125,8 +115,8 @@ std::vector<ObjectId> some_blocks(Remote& remote, const LibraryId& library,
 }
 
 std::optional<double> download(Remote& remote, const std::string& name,
-                               const Interrupts& interrupts) {
-  const auto library = library_called(remote, name).id;
+                               const BlockedSignals& interrupts) {
+  const auto library = choose_library(remote, name).id;
   const auto blocks = some_blocks(remote, library, interrupts);
   const auto rate = rate_of(interrupts, [&](std::uint64_t n) -> std::optional<std::uint64_t> {
     if (n >= blocks.size()) return std::nullopt;
@@ -164,7 +154,7 @@ class Scratch {
 };
 
 std::optional<double> upload(Remote& remote, const BenchOptions& options, const Io& io,
-                             const Interrupts& interrupts) {
+                             const BlockedSignals& interrupts) {
   for (const auto& library : remote.libraries())
     if (library.name == options.upload)
       throw Error(Errc::exists, options.upload +
@@ -259,7 +249,7 @@ std::string json_of(const Figures& figures) {
 }
 
 void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
-                    const Interrupts& interrupts) {
+                    const BlockedSignals& interrupts) {
   const bool needed =
       !options.account.empty() || !options.library.empty() || !options.upload.empty();
   if (!needed && accounts().size() != 1) return;  // of which, nobody has said
@@ -278,7 +268,7 @@ void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
 }  // namespace
 
 Exit bench(const BenchOptions& options, const Io& io) {
-  const Interrupts interrupts;
+  const BlockedSignals interrupts;
   Figures figures;
   for (auto* measure : {measure_ciphers, measure_disk}) {
     std::ranges::move(measure(cache_folder()), std::back_inserter(figures.machine));

@@ -25,10 +25,6 @@ constexpr std::chrono::milliseconds measured{300};
 constexpr std::size_t disk_pieces = 32;  // 128 MiB
 constexpr std::chrono::seconds disk_time{10};
 
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 template <class Work>
 double rate_of(Work work) {
   const auto begin = Clock::now();

@@ -3,6 +3,7 @@
 // What this machine does in a second of what mounts need of it.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@ struct Speed {
   std::string key, what;
   double rate = 0;  // bytes a second
 };
+
+inline double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
 
 // On one processor.
 std::vector<Speed> measure_ciphers(const std::filesystem::path& folder);

@@ -15,8 +15,8 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/folders.hpp"
-#include "cli/interrupts.hpp"
 #include "remote/browser_login.hpp"
 
 namespace nacre {
@@ -86,13 +86,13 @@ class OpenedPage {
 LoginResult log_in_by_browser(const ServerAddress& server, const ClientIdentity& client,
                               const Io& io) {
   const BrowserLogin login(server, client);
-  const Interrupts interrupts;
+  const BlockedSignals interrupts;
   io.out << "Log in here, within five minutes; the link is for you only:\n"
          << login.link() << std::endl;
   const OpenedPage page(login.link());
   const auto deadline = Clock::now() + patience;
   while (Clock::now() < deadline) {
-    if (interrupts.within(1))
+    if (interrupts.within(1) != 0)
       throw Error(Errc::interrupted, "login: interrupted; nothing was changed");
     if (auto result = login.look()) return *std::move(result);
   }

@@ -18,20 +18,6 @@ namespace {
 
 constexpr int publish_tries = 5;  // against others who change the library meanwhile
 
-LibraryInfo choose_library(Remote& remote, const std::string& name) {
-  std::optional<LibraryInfo> found;
-  for (auto& library : remote.libraries()) {
-    if (library.id.text() == name) return library;
-    if (library.name != name) continue;
-    if (found)
-      throw Error(Errc::invalid, name + ": several libraries have this name; give the id instead");
-    found = std::move(library);
-  }
-  if (!found)
-    throw Error(Errc::not_found, name + ": no such library; `nacre libraries` lists them");
-  return *std::move(found);
-}
-
 }  // namespace
 
 Exit rename_library(const RenameLibraryOptions& options, const Io&) {

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/error.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/certificate.hpp"
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
@@ -49,29 +50,19 @@ struct Interrupted {};
 // Ctrl-C and its like are kept waiting, and asked for between two steps.
 class Signals {
  public:
-  Signals() {
-    ::sigemptyset(&set_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set_, signal);
-    ::sigprocmask(SIG_BLOCK, &set_, &before_);
-  }
+  Signals() = default;
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   ~Signals() {
-    const timespec now = {};
-    while (::sigtimedwait(&set_, nullptr, &now) > 0) continue;
-    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+    while (blocked_.within(0) != 0) continue;
   }
   void check() const {
-    const timespec now = {};
-    if (::sigtimedwait(&set_, nullptr, &now) > 0) throw Interrupted();
+    if (blocked_.within(0) != 0) throw Interrupted();
   }
-  void wait() const {
-    int signal = 0;
-    ::sigwait(&set_, &signal);
-  }
+  void wait() const { blocked_.wait(); }
 
  private:
-  sigset_t set_ = {}, before_ = {};
+  const BlockedSignals blocked_;
 };
 
 std::string read_file(const stdfs::path& path) {

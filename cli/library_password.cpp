@@ -8,8 +8,8 @@
 #include "base/error.hpp"
 #include "cli/accounts.hpp"
 #include "cli/keyring.hpp"
+#include "cli/mounts.hpp"
 #include "cli/source.hpp"
-#include "fs/control.hpp"
 
 namespace nacre {
 namespace {
@@ -33,11 +33,8 @@ std::string account_of(const std::string& source, const std::string& user) {
 
 RememberedLibrary library_of_mount(const std::filesystem::path& mountpoint,
                                    const std::string& library) {
-  const auto reply = control_call(control_path(mountpoint),
-                                  {.words = {"library", library}, .secret = std::nullopt},
-                                  std::chrono::minutes(1));
-  if (reply.status != 0) throw Error(Errc::not_found, reply.text);
-  std::istringstream lines(reply.text);
+  std::istringstream lines(
+      answer_of(mountpoint, {"library", library}, std::chrono::minutes(1), Errc::not_found));
   RememberedLibrary found;
   std::string source, user;
   std::getline(lines, found.id);

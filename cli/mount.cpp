@@ -40,14 +40,6 @@ void start_log(const stdfs::path& state_dir) {
   log::set_file(file);
 }
 
-std::string metrics_of(const stdfs::path& mountpoint) {
-  auto reply = control_call(control_path(mountpoint),
-                            {.words = {"status", "metrics"}, .secret = std::nullopt},
-                            std::chrono::seconds(10));
-  if (reply.status != 0) throw Error(Errc::busy, reply.text);
-  return std::move(reply.text);
-}
-
 // They were right, as it is mounted; that they cannot be remembered does not end it.
 void remember(const stdfs::path& mountpoint, const std::vector<LibraryPassword>& given) try {
   for (const auto& [library, password] : given)
@@ -80,8 +72,9 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
       to_remember.push_back({.library = each.library, .password = each.password.clone()});
   std::optional<MetricsPage> metrics;
   if (tuning.metrics)
-    metrics.emplace(tuning.metrics->address, tuning.metrics->port,
-                    [mountpoint] { return metrics_of(mountpoint); });
+    metrics.emplace(tuning.metrics->address, tuning.metrics->port, [mountpoint] {
+      return answer_of(mountpoint, {"status", "metrics"}, std::chrono::seconds(10));
+    });
   if (!options.foreground) {
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "base/error.hpp"
-#include "fs/control.hpp"
+#include "cli/mounts.hpp"
 #include "remote/json.hpp"
 
 namespace nacre {
@@ -79,10 +78,7 @@ std::uint64_t MountStatus::pending_names() const {
 }
 
 MountStatus ask_status(const std::filesystem::path& mountpoint, std::chrono::seconds timeout) {
-  const auto reply = control_call(control_path(mountpoint),
-                                  {.words = {"status", "json"}, .secret = std::nullopt}, timeout);
-  if (reply.status != 0) throw Error(Errc::busy, reply.text);
-  return read_status(reply.text);
+  return read_status(answer_of(mountpoint, {"status", "json"}, timeout));
 }
 
 Amount Sending::look() {

@@ -39,6 +39,14 @@ Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
   return exit_of(reply.status);
 }
 
+std::string answer_of(const std::filesystem::path& mountpoint, std::vector<std::string> words,
+                      std::chrono::seconds timeout, Errc refused) {
+  auto reply = control_call(control_path(mountpoint),
+                            {.words = std::move(words), .secret = std::nullopt}, timeout);
+  if (reply.status != 0) throw Error(refused, reply.text);
+  return std::move(reply.text);
+}
+
 DaemonProcess::DaemonProcess(pid_t pid)
     : fd_(pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1) {}
 

@@ -8,7 +8,9 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "base/error.hpp"
 #include "base/fd.hpp"
 #include "cli/app.hpp"
 #include "cli/progress.hpp"
@@ -20,6 +22,11 @@ namespace nacre {
 // Error{unreachable} where no mount answers.
 Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
                std::chrono::seconds timeout, const Io& io, const LongWork& told = {});
+
+// What the daemon of the mount at an absolute path answers; Error{refused} with its words where it
+// does not carry it out.
+std::string answer_of(const std::filesystem::path& mountpoint, std::vector<std::string> words,
+                      std::chrono::seconds timeout, Errc refused = Errc::busy);
 
 // A daemon's process, which its number does not tell once it has ended.
 class DaemonProcess {

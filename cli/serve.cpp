@@ -6,6 +6,7 @@
 #include <ostream>
 #include <thread>
 
+#include "cli/blocked_signals.hpp"
 #include "cli/commands.hpp"
 #include "server/server.hpp"
 
@@ -46,19 +47,9 @@ Address parse(const std::string& text) {
 // the server's threads, which inherit that they are blocked.
 class StopOnSignal {
  public:
-  StopOnSignal() {
-    ::sigemptyset(&set_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set_, signal);
-    ::pthread_sigmask(SIG_BLOCK, &set_, &before_);
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-  StopOnSignal& operator=(const StopOnSignal&) = delete;
-  ~StopOnSignal() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
   void run(Server& server) {
     std::jthread watcher([this, &server] {
-      int signal = 0;
-      ::sigwait(&set_, &signal);
+      signals_.wait();
       server.stop();
     });
     // However run() ends, the watcher is woken.
@@ -72,7 +63,7 @@ class StopOnSignal {
   }
 
  private:
-  sigset_t set_ = {}, before_ = {};
+  const BlockedSignals signals_;
 };
 
 Exit serve_until_stopped(const ServeOptions& options, const Io& io) {

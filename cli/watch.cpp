@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "base/error.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/folders.hpp"
 #include "cli/terminal.hpp"
 #include "fs/shown_text.hpp"
@@ -46,10 +47,6 @@ class Line {
 
 constexpr const char *red = "\x1b[31m", *green = "\x1b[32m", *yellow = "\x1b[33m",
                      *bold = "\x1b[1m", *plain = "";
-
-std::string counted(std::uint64_t number, const char* one, const char* many) {
-  return std::to_string(number) + " " + (number == 1 ? one : many);
-}
 
 const char* colour_of(const std::string& state) {
   if (state == "error") return red;
@@ -196,17 +193,8 @@ class View {
 // that end or stop the program are taken in turn instead of at once.
 class Screen {
  public:
-  explicit Screen(std::ostream& out) : out_(out) {
-    ::sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH})
-      ::sigaddset(&signals_, signal);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    enter();
-  }
-  ~Screen() {
-    leave();
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
+  explicit Screen(std::ostream& out) : out_(out) { enter(); }
+  ~Screen() { leave(); }
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 
@@ -224,14 +212,13 @@ class Screen {
 
   // Waits a moment.  False: it is time to end.
   bool wait() {
-    const timespec second = {1, 0};
-    const int signal = ::sigtimedwait(&signals_, nullptr, &second);
+    const int signal = signals_.within(1);
     if (signal == SIGTSTP) {
       leave();
       ::raise(SIGSTOP);
       enter();
     }
-    return signal < 0 || signal == SIGTSTP || signal == SIGWINCH;
+    return signal == 0 || signal == SIGTSTP || signal == SIGWINCH;
   }
 
  private:
@@ -239,8 +226,8 @@ class Screen {
   void enter() { out_ << "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J" << std::flush; }
   void leave() { out_ << "\x1b[?7h\x1b[?25h\x1b[?1049l" << std::flush; }
 
+  const BlockedSignals signals_{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
   std::ostream& out_;
-  sigset_t signals_ = {}, before_ = {};
 };
 
 class TrafficMeter {

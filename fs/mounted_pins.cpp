@@ -2,6 +2,7 @@
 //
 // The part of MountedFilesystem that keeps files on this machine, and lets them go.
 #include "base/error.hpp"
+#include "fs/shown_text.hpp"
 #include "fs/size_text.hpp"
 #include "fs/with_path.hpp"
 
@@ -11,10 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t pack = 1000;  // blocks dropped at once
-
-std::string counted(std::uint64_t number, const char* one, const char* many) {
-  return std::to_string(number) + " " + (number == 1 ? one : many);
-}
 
 std::string progress(const PinStatus& pin) {
   auto text = counted(pin.files, "file", "files") + ", " + size_text(pin.bytes);

@@ -2,6 +2,7 @@
 #include "fs/path_report.hpp"
 
 #include "base/json.hpp"
+#include "fs/shown_text.hpp"
 #include "fs/size_text.hpp"
 
 namespace nacre {
@@ -9,10 +10,6 @@ namespace {
 
 using Kind = PathFacts::Kind;
 using Wait = PathFacts::Wait;
-
-std::string counted(std::uint64_t number, const char* one, const char* many) {
-  return std::to_string(number) + " " + (number == 1 ? one : many);
-}
 
 std::string duration_text(std::chrono::seconds time) {
   const auto seconds = time.count();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "fs/shown_text.hpp"
 
 namespace nacre {
 namespace {
@@ -17,10 +18,6 @@ struct Row {
   bool seen;  // by the server; what it is about on this machine: readable with the device key
   std::string how;
 };
-
-std::string counted(std::uint64_t number, const char* what) {
-  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
-}
 
 std::string ciphers(int version) {
   return version == 3 ? "AES-128-ECB, version 3, in which equal pieces of files are alike"
@@ -48,14 +45,14 @@ std::vector<Row> on_the_server(const PrivacyFacts& facts) {
                     "never sent; but it can be tried out there: it is as good as it is long"});
   }
   if (unsent > 0)
-    rows.push_back(
-        {"unsent", "unsent", false, counted(unsent, "change") + " that it does not have yet"});
+    rows.push_back({"unsent", "unsent", false,
+                    counted(unsent, "change", "changes") + " that it does not have yet"});
   return rows;
 }
 
 std::string cached_blocks(const PathFacts& path) {
-  if (path.kind != Kind::file) return counted(path.parts_here, "file") + " whole";
-  return std::to_string(path.parts_here) + " of " + counted(path.parts, "block");
+  if (path.kind != Kind::file) return counted(path.parts_here, "file", "files") + " whole";
+  return std::to_string(path.parts_here) + " of " + counted(path.parts, "block", "blocks");
 }
 
 std::vector<Row> on_this_machine(const PrivacyFacts& facts) {
@@ -71,8 +68,8 @@ std::vector<Row> on_this_machine(const PrivacyFacts& facts) {
              "/blocks" +
              (encrypted ? ", as the server has them: the device key does not open them" : sealed)});
   rows.push_back({"unsent", "unsent", true,
-                  counted(facts.path.pending.names, "change") + " in " + facts.state_dir +
-                      "/state" + sealed + (encrypted ? ", contents too" : "")});
+                  counted(facts.path.pending.names, "change", "changes") + " in " +
+                      facts.state_dir + "/state" + sealed + (encrypted ? ", contents too" : "")});
   if (encrypted)
     rows.push_back({"key", "its key", false,
                     locked ? "locked: not here"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the terminal is told of times, and of what others named.
+// How the terminal is told of times, of numbers, and of what others named.
 #pragma once
 
 #include <array>
@@ -19,6 +19,11 @@ inline std::string time_text(std::int64_t seconds) {
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M", &parts);
   return text.data();
+}
+
+// "1 file", "2 files".
+inline std::string counted(std::uint64_t number, const char* one, const char* many) {
+  return std::to_string(number) + " " + (number == 1 ? one : many);
 }
 
 // What others named, fit for a terminal.

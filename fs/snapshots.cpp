@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "fs/name_hash.hpp"
 #include "fs/patience.hpp"
 
 namespace nacre {
@@ -19,11 +20,9 @@ Dirent folder_entry(std::string_view name, const ObjectId& id, std::int64_t mtim
   return entry;
 }
 
-// The same for a name under the same parent at any time, and none of the live tree's.
+// None of the live tree's.
 std::uint64_t derived(std::uint64_t parent, std::string_view name, std::uint64_t mark) {
-  std::uint64_t hash = parent * 0x9e3779b97f4a7c15U + 0xcbf29ce484222325U;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  return (hash ^ hash >> 29U) | mark;
+  return name_hash(parent, name) | mark;
 }
 
 void check_open(const KeyHolder& keys) {
@@ -46,22 +45,9 @@ Snapshots::Place Snapshots::place(Ino ino) {
 }
 
 struct stat Snapshots::stat_of(const Dirent& entry, std::uint64_t st_ino) const {
-  struct stat st = {};
-  st.st_ino = st_ino;
-  st.st_uid = shown_.uid;
-  st.st_gid = shown_.gid;
-  st.st_nlink = 1;
-  st.st_blksize = 4096;
-  st.st_mtim.tv_sec = st.st_ctim.tv_sec = st.st_atim.tv_sec = entry.mtime;
   // As in the live tree, so that copies get them; who writes is told EROFS.
-  if (entry.is_directory()) {
-    st.st_mode = S_IFDIR | (0777U & ~shown_.folder_mask);
-  } else {
-    st.st_mode = S_IFREG | ((entry.is_executable() ? 0777U : 0666U) & ~shown_.file_mask);
-    st.st_size = static_cast<off_t>(entry.size);
-    st.st_blocks = (st.st_size + 511) / 512;
-  }
-  return st;
+  if (entry.is_directory()) return folder_stat(shown_, st_ino, entry.mtime, 0777);
+  return file_stat(shown_, st_ino, entry.mtime, entry.is_executable() ? 0777 : 0666, entry.size);
 }
 
 Snapshots::Node& Snapshots::child(Node* parent, const std::shared_ptr<Line>& line,

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "base/error.hpp"
+#include "fs/name_hash.hpp"
 
 namespace nacre {
 namespace {
@@ -114,10 +115,7 @@ std::shared_ptr<const Directory> Tree::published(const Node& folder) const {
 }
 
 std::uint64_t Tree::derive_st_ino(const Node& parent, std::string_view name) {
-  std::uint64_t hash = parent.st_ino * 0x9e3779b97f4a7c15U + 0xcbf29ce484222325U;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  hash ^= hash >> 29U;
-  return (hash * 0xbf58476d1ce4e5b9U + 1) % local_st_ino;
+  return (name_hash(parent.st_ino, name) * 0xbf58476d1ce4e5b9U + 1) % local_st_ino;
 }
 
 // The number of a published name that no node stands for.
@@ -182,25 +180,14 @@ struct stat Tree::stat_of(const Node& node) const {
   const auto* library = node.library;
   const bool locked = library && library->keys->locked();
   const bool writable = !read_only_ && library && library->writable;
-  struct stat st = {};
-  st.st_ino = node.st_ino;
-  st.st_uid = shown_.uid;
-  st.st_gid = shown_.gid;
-  st.st_blksize = 4096;
-  st.st_mtim.tv_sec = st.st_ctim.tv_sec = st.st_atim.tv_sec = node.mtime;
-  if (node.is_directory()) {
-    st.st_mode = S_IFDIR | ((locked                 ? 0U
-                             : writable || !library ? 0777U
-                                                    : 0555U) &
-                            ~shown_.folder_mask);
-    st.st_nlink = 1;  // "not counted", as btrfs does: tools then do not derive anything from it
-  } else {
-    const auto mode = (writable ? 0666U : 0444U) | ((node.mode & 0100U) != 0 ? 0111U : 0U);
-    st.st_mode = S_IFREG | (mode & ~shown_.file_mask);
-    st.st_nlink = node.parent ? 1 : 0;
-    st.st_size = static_cast<off_t>(node.current_size());
-    st.st_blocks = (st.st_size + 511) / 512;
-  }
+  if (node.is_directory())
+    return folder_stat(shown_, node.st_ino, node.mtime,
+                       locked                 ? 0U
+                       : writable || !library ? 0777U
+                                              : 0555U);
+  const auto mode = (writable ? 0666U : 0444U) | ((node.mode & 0100U) != 0 ? 0111U : 0U);
+  auto st = file_stat(shown_, node.st_ino, node.mtime, mode, node.current_size());
+  if (!node.parent) st.st_nlink = 0;
   return st;
 }
 

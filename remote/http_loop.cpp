@@ -61,6 +61,14 @@ std::uint64_t least_limit(const HttpOptions& options) noexcept {
   return low == 0 ? high : low;
 }
 
+// How many blocks go at once: two places are left to the small requests that people wait for.
+std::size_t places_for_blocks(const HttpOptions& options) noexcept {
+  const auto places = options.connections;
+  const auto all = std::max<std::size_t>(1, places - std::min<std::size_t>(2, places));
+  const auto limit = least_limit(options);
+  return limit == 0 ? all : std::clamp<std::uint64_t>(limit / least_share, 1, all);
+}
+
 Errc errc_of(CURLcode code) noexcept {
   switch (code) {
     case CURLE_PARTIAL_FILE: return Errc::corrupt;
@@ -180,6 +188,7 @@ std::size_t HttpLoop::Transfer::on_header(char* data, std::size_t, std::size_t s
 HttpLoop::HttpLoop(const HttpOptions& options, bool loopback)
     : options_(options),
       loopback_(loopback),
+      bulk_places_(places_for_blocks(options)),
       multi_(std::make_unique<Multi>()),
       download_(options.download_limit),
       upload_(options.upload_limit) {
@@ -324,7 +333,7 @@ void HttpLoop::admit() {
     };
     while (!small_.empty() && count < places) take(small_);
     for (auto* queue : {&urgent_, &bulk_}) {
-      while (!queue->empty() && count < places && active_bulk_ < bulk_places()) {
+      while (!queue->empty() && count < places && active_bulk_ < bulk_places_) {
         const auto debt = queue->front()->bucket.wait(now);
         if (debt.count() > 0) {
           pause_ = std::min(pause_, debt);
@@ -340,13 +349,6 @@ void HttpLoop::admit() {
   }
   for (const auto& transfer : chosen) start(transfer);
   if (!chosen.empty()) share_limits();
-}
-
-std::size_t HttpLoop::bulk_places() const {
-  const auto places = options_.connections;
-  const auto all = std::max<std::size_t>(1, places - std::min<std::size_t>(2, places));
-  const auto limit = least_limit(options_);
-  return limit == 0 ? all : std::clamp<std::uint64_t>(limit / least_share, 1, all);
 }
 
 // What is allowed in all, in equal parts.

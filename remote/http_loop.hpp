@@ -62,10 +62,10 @@ class HttpLoop {
   bool collect();
   void share_limits();
   void finish(Transfer& transfer, std::optional<Errc> failure, const char* why);
-  [[nodiscard]] std::size_t bulk_places() const;
 
   const HttpOptions options_;
   const bool loopback_;
+  const std::size_t bulk_places_;
   std::unique_ptr<Multi> multi_;
   std::list<Shared> active_;  // the thread's own, as are the next
   std::size_t active_bulk_ = 0;
