@@ -240,19 +240,19 @@ struct BlockCache::Store {
     if (!stays) txn.put(turns, record.turn, name);
     used += record.cost();
     if (stays) pinned += record.cost();
-    db.let_go_of_pages(record.cost());
+    db.looked_at(2 * record.extents());  // one is put, and often one is erased for it
   }
 
   // The bytes of an extent, checked, until the next call of this thread; or nothing.
   std::optional<ByteView> open_extent(const ReadTxn& txn, ByteView name, const Record& record,
-                                      std::size_t index) const {
+                                      std::size_t index, Db::Next next) const {
     static thread_local const auto buffer =
         std::make_unique_for_overwrite<std::uint8_t[]>(2 * extent_pages * page);
     const auto size = std::min<std::size_t>(extent_size, record.size - index * extent_size);
     const auto found = txn.get(extents, extent_key(record.number, index));
     if (!found || found->size() != size + SealKey::overhead) return std::nullopt;
     const MutableByteView stored(buffer.get(), found->size());
-    db.copy(*found, stored);
+    db.copy(*found, stored, next);
     if (record.kind == Kind::ciphertext) {
       const bool good =
           key.proves(seal_place(name, index), stored.first(size), stored.last(SealKey::overhead));
@@ -300,9 +300,11 @@ bool BlockCache::read(const LibraryId& library, const ObjectId& id, std::uint64_
     const auto record = read_record(txn.get(s.records, name));
     if (!record) return false;
     if (offset > record->size || size > record->size - offset) return false;
+    // Who reads in sequence asks for more at once.
+    const auto next = size < extent_size ? Db::Next::elsewhere : Db::Next::follows;
     while (size != 0 && !damaged) {
       const auto extent =
-          s.open_extent(txn, name, *record, static_cast<std::size_t>(offset / extent_size));
+          s.open_extent(txn, name, *record, static_cast<std::size_t>(offset / extent_size), next);
       damaged = !extent;
       if (damaged) break;
       const auto rest = extent->subspan(static_cast<std::size_t>(offset % extent_size));

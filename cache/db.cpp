@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cache/db.hpp"
 
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -21,7 +23,9 @@ namespace {
 
 constexpr unsigned max_tables = 8;
 constexpr unsigned max_readers = 256;
-constexpr std::uint64_t looked_at = std::uint64_t{16} << 20U;  // bytes between letting go of pages
+// Each place that is looked at may bring the 64 KiB around it.
+constexpr std::uint64_t looks_between = 256;                        // asking what that has become
+constexpr std::uint64_t most_looked_at = std::uint64_t{48} << 20U;  // bytes, of all files
 
 void check(int rc, const char* doing) {
   if (rc == MDB_SUCCESS) return;
@@ -140,6 +144,18 @@ const std::uint8_t* map_of(MDB_env* env, std::size_t map_size) {
   return nullptr;
 }
 
+// Pages of files that count as memory of this process, in bytes; 0: not known.
+std::uint64_t resident_of_files() noexcept {
+  const int statm = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (statm < 0) return 0;
+  std::array<char, 128> text = {};
+  const auto got = ::read(statm, text.data(), text.size() - 1);
+  ::close(statm);
+  unsigned long pages = 0;
+  if (got <= 0 || std::sscanf(text.data(), "%*u %*u %lu", &pages) != 1) return 0;
+  return std::uint64_t{pages} * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
@@ -156,6 +172,8 @@ Db::Db(const std::filesystem::path& dir, std::size_t map_size) {
   check(mdb_env_info(env, &info), "info");
   map_size_ = info.me_mapsize;
   map_ = map_of(env, map_size_);
+  scattered_ = Fd(::open((dir / "data.mdb").c_str(), O_RDONLY | O_CLOEXEC));
+  if (scattered_.get() >= 0) ::posix_fadvise(scattered_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
 Table Db::table(const char* name) {
@@ -170,25 +188,28 @@ ReadTxn Db::read() const { return {env_.get(), MDB_RDONLY}; }
 WriteTxn Db::write() { return WriteTxn(env_.get()); }
 void Db::sync() { check(mdb_env_sync(env_.get(), 1), "sync"); }
 
-void Db::copy(ByteView value, MutableByteView out) const {
+void Db::copy(ByteView value, MutableByteView out, Next next) const {
   if (map_ == nullptr) {
     std::ranges::copy(value.first(out.size()), out.begin());
     return;
   }
+  const int file =
+      next == Next::elsewhere && scattered_.get() >= 0 ? scattered_.get() : file_of(env_.get());
   auto at = static_cast<off_t>(value.data() - map_);
   while (!out.empty()) {
-    const auto got = ::pread(file_of(env_.get()), out.data(), out.size(), at);
+    const auto got = ::pread(file, out.data(), out.size(), at);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) throw Error(Errc::corrupt, "database: a value cannot be read");
     at += got;
     out = out.subspan(static_cast<std::size_t>(got));
   }
-  let_go_of_pages(value.size());
+  looked_at(1);
 }
 
-void Db::let_go_of_pages(std::uint64_t used) const noexcept {
-  if (map_ == nullptr || used_->fetch_add(used) + used < looked_at) return;
-  *used_ = 0;
+void Db::looked_at(std::uint64_t places) const noexcept {
+  if (map_ == nullptr || looks_->fetch_add(places) + places < looks_between) return;
+  *looks_ = 0;
+  if (resident_of_files() < most_looked_at) return;
   ::madvise(const_cast<std::uint8_t*>(map_), map_size_, MADV_DONTNEED);
 }
 

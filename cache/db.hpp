@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
+#include "base/fd.hpp"
 
 struct MDB_env;
 struct MDB_txn;
@@ -72,12 +73,14 @@ class Db {
   void sync();
 
   // Copies a value that a living ReadTxn of this gave, by way of the file: a large one costs no
-  // page faults so, and the system reads ahead of those who read in sequence.
-  void copy(ByteView value, MutableByteView out) const;
+  // page faults so.  The system reads ahead of it, or nothing but it.
+  enum class Next { follows, elsewhere };
+  void copy(ByteView value, MutableByteView out, Next next) const;
 
-  // So many bytes were used.  Pages of the file that were looked at count as memory of this process
-  // until they are let go of, which is done from time to time; they stay in the system's cache.
-  void let_go_of_pages(std::uint64_t used) const noexcept;
+  // So many values were put, found or erased.  Pages of the file that were looked at for that count
+  // as memory of this process until they are let go of, which is done when that has become too
+  // much; they stay in the system's cache.
+  void looked_at(std::uint64_t places) const noexcept;
 
   [[nodiscard]] std::uint64_t file_size() const;            // of a whole file, in bytes
   [[nodiscard]] std::uint64_t bytes_of(Table table) const;  // in pages that hold something
@@ -95,7 +98,8 @@ class Db {
   std::unique_ptr<MDB_env, Close> env_;
   const std::uint8_t* map_ = nullptr;  // of the whole file; null: not known
   std::size_t map_size_ = 0;
-  std::unique_ptr<std::atomic<std::uint64_t>> used_ =  // since pages were let go of
+  Fd scattered_;  // the same file, which the system does not read ahead; may be none
+  std::unique_ptr<std::atomic<std::uint64_t>> looks_ =  // since that was last asked
       std::make_unique<std::atomic<std::uint64_t>>(0);
 };
 

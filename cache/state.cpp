@@ -147,7 +147,9 @@ struct State::Store {
   void write(const std::deque<Group>& groups) {
     check_room(sending_bytes, last_spare);
     auto txn = db.write();
+    std::uint64_t places = 0;
     for (const auto& group : groups) {
+      places += group.changes.size();
       for (const auto& [name, value] : group.changes) {
         if (value)
           key.seal(name, *value, txn.reserve(values, name, value->size() + SealKey::overhead));
@@ -157,7 +159,7 @@ struct State::Store {
     }
     failpoint("state.write");
     std::move(txn).commit();
-    db.let_go_of_pages(sending_bytes);
+    db.looked_at(places);
     failpoint("state.written");
   }
 

@@ -2,6 +2,7 @@
 #include "crypto/seal.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -79,6 +80,12 @@ class XChaCha {
   }
 };
 
+// OpenSSL's generator, of each thread its own: libsodium's asks the system each time.
+MutableByteView fresh_nonce(MutableByteView nonce) {
+  require(RAND_bytes(nonce.data(), static_cast<int>(nonce.size())));
+  return nonce;
+}
+
 Secret keyed_hash(const Secret& key, std::string_view text) {
   Secret out(SealKey::size);
   crypto_generichash(out.bytes().data(), out.bytes().size(), as_bytes(text).data(), text.size(),
@@ -106,8 +113,7 @@ SealKey::SealKey(Secret key)
 }
 
 void SealKey::seal(ByteView place, ByteView plain, MutableByteView out) const {
-  const auto nonce = out.first(nonce_size);
-  randombytes_buf(nonce.data(), nonce.size());
+  const auto nonce = fresh_nonce(out.first(nonce_size));
   XChaCha cipher(key_, nonce, XChaCha::Way::seal);
   cipher.bind(place);
   cipher.run(plain, out.subspan(nonce_size, plain.size()));
@@ -138,8 +144,7 @@ std::optional<Bytes> SealKey::open(ByteView place, ByteView sealed) const {
 }
 
 void SealKey::prove(ByteView place, ByteView text, MutableByteView proof) const {
-  const auto nonce = proof.first(nonce_size);
-  randombytes_buf(nonce.data(), nonce.size());
+  const auto nonce = fresh_nonce(proof.first(nonce_size));
   XChaCha cipher(proof_key_, nonce, XChaCha::Way::seal);
   bind_both(cipher, place, text);
   cipher.write_tag(proof.last(tag_size));
