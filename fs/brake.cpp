@@ -33,7 +33,7 @@ class Losses {
   Losses(const Batch& batch, Depot& depot, const BrakeRules& rules)
       : batch_(batch), depot_(depot), rules_(rules) {}
 
-  bool too_many(const ContentId& id_of) {
+  bool too_many(const IdOfContent& id_of) {
     for (const auto& folder : batch_.folders) compare(folder);
     for (const auto& each : gone_) {
       count(each);
@@ -92,7 +92,7 @@ class Losses {
 
   // Whether so much of what seems lost is the content of a file that was written anew that
   // the rest is few.  Contents are hashed until that is clear.
-  bool written_back(const ContentId& id_of) {
+  bool written_back(const IdOfContent& id_of) {
     std::erase_if(contents_,
                   [&](const auto& content) { return !lost_sizes_.contains(content.second); });
     auto left = contents_.size();
@@ -120,7 +120,7 @@ class Losses {
 }  // namespace
 
 bool loses_too_much(const Batch& batch, Depot& depot, const BrakeRules& rules,
-                    const ContentId& id_of) {
+                    const IdOfContent& id_of) {
   return Losses(batch, depot, rules).too_many(id_of);
 }
 

@@ -18,11 +18,11 @@ struct BrakeRules {
 };
 
 // The id of a changed file's content, by its number.  May wait.
-using ContentId = std::function<ObjectId(NodeNumber)>;
+using IdOfContent = std::function<ObjectId(NodeNumber)>;
 
 // Of a batch as it was cut.  Looks no further than it takes to tell.  May wait; what cannot be
 // found out is an Error, and not a no.
 bool loses_too_much(const Batch& batch, Depot& depot, const BrakeRules& rules,
-                    const ContentId& id_of);
+                    const IdOfContent& id_of);
 
 }  // namespace nacre

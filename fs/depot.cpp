@@ -17,6 +17,7 @@
 #include "fs/background.hpp"
 #include "fs/lru.hpp"
 #include "fs/patience.hpp"
+#include "fs/workers.hpp"
 
 namespace nacre {
 namespace {
@@ -26,6 +27,9 @@ constexpr std::uint64_t layout_blocks = 1'000'000;  // of which the layouts are 
 
 constexpr std::uint64_t allocation = 16;  // what one takes beside its bytes
 constexpr std::uint64_t its_place = 256;  // among the others that are known
+
+// Those who answer the kernel need the other half.
+unsigned worker_threads() { return std::clamp(std::thread::hardware_concurrency() / 2, 1U, 4U); }
 
 using Json = std::shared_ptr<const Bytes>;
 using Sizes = std::shared_ptr<const std::vector<std::uint64_t>>;
@@ -93,9 +97,9 @@ struct Depot::Impl {
         layouts(layout_blocks),
         patience(options.patience),
         keeper(block_cache),
-        fetchers(options.fetchers, [this](const Fetchers::Job& job, const std::stop_token& stop) {
-          fetch_ahead(job, stop);
-        }) {}
+        fetchers(options.fetchers, [this](const Fetchers::Job& job,
+                                          const std::stop_token& stop) { fetch_ahead(job, stop); }),
+        workers(worker_threads(), options.ready_memory) {}
 
   std::shared_ptr<const Directory> admit_directory(const ContentId& key, ByteView json) {
     auto directory = std::make_shared<const Directory>(read_directory(key.id, json));
@@ -204,6 +208,7 @@ struct Depot::Impl {
   SingleFlight<ContentId, Sizes> size_flights;
   Keeper keeper;      // threads, which use all of the above
   Fetchers fetchers;  // and the keeper
+  Workers workers;
 };
 
 Depot::Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Options& options)
@@ -213,6 +218,8 @@ Depot::Depot(Remote& remote, ObjectCache& objects, BlockCache& blocks, const Opt
       impl_(std::make_unique<Impl>(remote, objects, blocks, options)) {}
 
 Depot::~Depot() = default;
+
+Workers& Depot::workers() noexcept { return impl_->workers; }
 
 std::shared_ptr<const Directory> Depot::known_directory(const LibraryId& library,
                                                         const ObjectId& id) {

@@ -20,12 +20,15 @@
 
 namespace nacre {
 
+class Workers;
+
 class Depot {
  public:
   struct Options {
     std::uint64_t parsed_memory = std::uint64_t{24} << 20U;  // directories and files kept parsed
     std::uint64_t block_memory = std::uint64_t{48} << 20U;   // fetched blocks held in memory
-    unsigned fetchers = 8;                       // block fetches in the background at once
+    unsigned fetchers = 8;  // block fetches in the background at once
+    std::uint64_t ready_memory = std::uint64_t{16} << 20U;  // of files, decrypted before asked for
     std::chrono::milliseconds patience{30'000};  // of those, with a server that says nothing
   };
 
@@ -88,6 +91,7 @@ class Depot {
   // Something of it was wrong: whoever reads next learns it anew.
   void forget_layout(const LibraryId& library, const ObjectId& file);
 
+  [[nodiscard]] Workers& workers() noexcept;
   [[nodiscard]] BlockCache& blocks() noexcept { return blocks_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 

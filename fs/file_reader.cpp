@@ -12,6 +12,7 @@
 #include "base/guarded.hpp"
 #include "fs/layout.hpp"
 #include "fs/patience.hpp"
+#include "fs/ready_parts.hpp"
 
 namespace nacre {
 namespace {
@@ -87,7 +88,7 @@ class Decryption {
 
 }  // namespace
 
-struct FileReader::Impl {
+struct FileReader::Impl : std::enable_shared_from_this<Impl> {
   // What the first read finds out.
   struct Content {
     std::shared_ptr<const File> file;
@@ -103,7 +104,17 @@ struct FileReader::Impl {
     std::size_t asked = 0;    // up to here, exclusive
   };
 
+  Impl(Depot& its_depot, const LibraryId& its_library, std::shared_ptr<const LibraryKey> its_key,
+       const ObjectId& file, std::uint64_t size)
+      : depot(its_depot),
+        library(its_library),
+        key(std::move(its_key)),
+        id(file),
+        file_size(size),
+        ready(depot.workers(), file_size) {}
+
   Content open();
+  bool make_ready(std::uint64_t offset, MutableByteView out) noexcept;
   Layout::Place locate(const Content& content, std::uint64_t offset);
   std::size_t read_block(const Content& content, const Layout::Place& place, std::uint64_t offset,
                          MutableByteView out);
@@ -127,15 +138,15 @@ struct FileReader::Impl {
   const std::uint64_t file_size;
   Guarded<Content> content;
   Guarded<Pace> pace;
+  ReadyParts ready;
 };
 
 FileReader::FileReader(Depot& depot, const LibraryId& library,
                        std::shared_ptr<const LibraryKey> key, const ObjectId& file,
                        std::uint64_t size)
-    : impl_(new Impl{depot, library, std::move(key), file, size, Guarded<Impl::Content>(),
-                     Guarded<Impl::Pace>()}) {}
+    : impl_(std::make_shared<Impl>(depot, library, std::move(key), file, size)) {}
 
-FileReader::~FileReader() = default;
+FileReader::~FileReader() { impl_->ready.stop(); }
 
 std::uint64_t FileReader::size() const noexcept { return impl_->file_size; }
 
@@ -150,7 +161,8 @@ std::size_t FileReader::read(std::uint64_t offset, MutableByteView out) {
     while (!out.empty()) {
       const auto place = impl.locate(content, offset);
       impl.read_ahead(content, place.block, offset, out.size());
-      const auto size = impl.read_block(content, place, offset, out);
+      auto size = impl.ready.take(offset, out);
+      if (size == 0) size = impl.read_block(content, place, offset, out);
       offset += size;
       out = out.subspan(size);
     }
@@ -285,6 +297,20 @@ bool FileReader::Impl::read_cached(const ObjectId& block, std::size_t from, Muta
                              [&](ByteView part) { decryption.take(part); });
 }
 
+// Fills all of `out`, if that takes nobody's answer.
+bool FileReader::Impl::make_ready(std::uint64_t offset, MutableByteView out) noexcept try {
+  const Hurry hurry;
+  const auto c = open();
+  while (!out.empty()) {
+    const auto size = read_block(c, locate(c, offset), offset, out);
+    offset += size;
+    out = out.subspan(size);
+  }
+  return true;
+} catch (...) {
+  return false;  // whoever reads it will hear why
+}
+
 // Asks for the blocks that a sequential reader will want: one, once it has proved to be one,
 // then four times as many at each new block, up to what memory holds beside the current one.
 void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint64_t offset,
@@ -296,6 +322,7 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
   const auto most = static_cast<std::size_t>(std::max<std::uint64_t>(2, memory_blocks)) - 1;
 
   std::optional<std::size_t> passed;
+  bool runs = false;
   const auto [from, to] = pace.with([&](Pace& p) {
     const bool sequential = offset <= p.end + near && p.end <= offset + near && offset >= p.begin;
     if (!sequential) {
@@ -312,11 +339,18 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
       p.window = std::min(most, p.window * 4);
       passed = std::exchange(p.block, block);
     }
+    runs = true;
     const auto begin = std::max(p.asked, block + 1);
     const auto end = std::min(n, block + 1 + p.window);
     p.asked = std::max(begin, end);
     return std::pair{begin, end};
   });
+  if (runs)
+    ready.go_on(offset + size, [self = shared_from_this()](auto at, auto out) {
+      return self->make_ready(at, out);
+    });
+  else
+    ready.stop();
   if (passed) depot.spend_block(library, c.file->blocks[*passed]);
   for (auto i = from; i < to; ++i) depot.fetch_block_soon(library, c.file->blocks[i], kind());
 }

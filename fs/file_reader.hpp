@@ -31,7 +31,7 @@ class FileReader {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // with what is being made ready
 };
 
 }  // namespace nacre
