@@ -9,7 +9,7 @@ import subprocess
 import library
 from latency import Proxy
 from nginx import Nginx
-from yardsticks import MIB, Gocryptfs, Rclone, copy, drop_caches, read_all, timed, write_random
+from yardsticks import MIB, Gocryptfs, Missing, Rclone, Sshfs, copy, drop_caches, read_all, timed, write_random
 
 
 def big_library(bench, encrypted, name=None, size=None):
@@ -183,6 +183,7 @@ def grep(bench):
     world, (plain, count) = bench.world, small_library(bench)
     row = bench.row(f"cold grep -r, {count:,} files, 20 ms round trip", "rclone, WebDAV", "faster",
                     10)
+    sshfs = bench.row("the same", "sshfs, once", "faster", None)
     with Proxy(world.port, 20) as line, Rclone(world, plain) as peer, Proxy(peer.port, 20) as other:
         for _ in range(bench.runs):
             client = world.client(line.url)
@@ -193,6 +194,13 @@ def grep(bench):
             with peer.mounted(other.url) as where:
                 drop_caches()
                 row.add(seconds, timed(count_lines, where, count))
+        try:  # several round trips for each file: minutes
+            with Sshfs(world, plain) as peer, Proxy(peer.port, 20) as other, \
+                    peer.mounted(other.port) as where:
+                drop_caches()
+                sshfs.add(seconds, timed(count_lines, where, count))
+        except Missing as missing:
+            sshfs.missing = str(missing)
 
 
 FIGURES = {"cold-plain": cold_plain, "cold-encrypted": cold_encrypted, "warm": warm_encrypted,

@@ -64,6 +64,21 @@ def processor_seconds(process):
     return total / 1e9
 
 
+def await_poll(line, every):
+    """Until a request comes after a pause: by then what mounting had to ask is over."""
+    seen, at = line.requests(), time.monotonic()
+
+    def came():
+        nonlocal seen, at
+        before, now = at, time.monotonic()
+        if line.requests() == seen:
+            return False
+        seen, at = line.requests(), now
+        return now - before > every / 2
+
+    kit.wait_until(came, "a poll", 3 * every)
+
+
 def idle(bench):
     world, count = bench.world, 20 if bench.small else 200
     polls, every = 2, 30
@@ -77,9 +92,7 @@ def idle(bench):
         mount = world.mount(client, "-o", f"poll={every}")
         try:
             os.listdir(mount.where)
-            # From one poll to another: what mounting still has to do is over by then.
-            first = line.requests()
-            kit.wait_until(lambda: line.requests() > first, "a poll", 2 * every)
+            await_poll(line, every)
             before, spent = line.requests(), processor_seconds(mount.process)
             time.sleep(seconds)  # it is the time in which nothing is to happen
             asked.add((line.requests() - before) / polls)

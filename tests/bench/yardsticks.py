@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world that is measured in, and what stands beside nacre: curl, gocryptfs, rclone."""
+"""The world that is measured in, and what stands beside nacre: curl, gocryptfs, rclone, sshfs."""
 
 import contextlib
 import http.client
@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -284,3 +285,41 @@ class Rclone:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+
+class Sshfs:
+    """A folder over SFTP, without ssh, by way of a line, mounted."""
+
+    SERVER = "/usr/lib/openssh/sftp-server"
+
+    def __init__(self, world, folder):
+        need("sshfs", "socat", self.SERVER)
+        self.world, self.folder, self.port = world, folder, kit.free_port()
+        self.server = None
+
+    def __enter__(self):
+        self.server = subprocess.Popen(
+            ["socat", f"TCP-LISTEN:{self.port},bind=127.0.0.1,reuseaddr,fork",
+             "EXEC:" + self.SERVER])
+        kit.wait_until(self.listens, "socat listens", 10)
+        return self
+
+    def listens(self):
+        with socket.socket() as line:
+            return line.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def __exit__(self, *_):
+        self.server.terminate()
+        self.server.wait(10)
+
+    @contextlib.contextmanager
+    def mounted(self, port):
+        where = self.world.path("mnt-sshfs")
+        os.makedirs(where, exist_ok=True)
+        process = subprocess.Popen(["sshfs", "127.0.0.1:" + self.folder, where, "-f",
+                                    "-o", f"directport={port},ro"])
+        try:
+            await_mounted(where, process)
+            yield where
+        finally:
+            unmount(where, process)
