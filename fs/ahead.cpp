@@ -85,7 +85,6 @@ class Lookout {
   void pass(const Directory& directory, std::string_view name, bool down) {
     for (auto entry = after(directory, name); entry != directory.entries.rend() && !done();
          ++entry) {
-      if (entry->id.is_empty()) continue;
       if (entry->is_directory())
         folder(entry->id, down);
       else
@@ -94,7 +93,7 @@ class Lookout {
   }
 
   void folder(const ObjectId& id, bool down) {
-    if (enough_directories()) return;
+    if (enough_directories() || id.is_empty()) return;
     guess_.directories.push_back(id);
     if (!depot_.has_object(way_.library, id)) {
       guess_.unknown.push_back(id);
@@ -108,7 +107,7 @@ class Lookout {
   }
 
   void file(const Dirent& entry) {
-    if (enough_files() || entry.size > options_.small_file) return;
+    if (enough_files() || entry.size > options_.small_file || entry.id.is_empty()) return;
     guess_.files.push_back(entry.id);
     bytes_ += entry.size;
     if (!depot_.has_object(way_.library, entry.id)) guess_.unknown.push_back(entry.id);
