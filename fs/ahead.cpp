@@ -30,6 +30,7 @@ struct Guess {
   std::vector<ObjectId> directories;
   std::vector<ObjectId> files;
   std::vector<ObjectId> unknown;  // of both: to be fetched
+  std::vector<ObjectId> nearby;   // files that a person may open: their objects are to be fetched
   bool deeper = false;            // what is in `unknown` hides more
 };
 
@@ -37,6 +38,7 @@ struct Guess {
 struct Window {
   std::size_t directories = 0;  // 0: the sub-directories of the one that is listed
   std::size_t files = 0;
+  std::size_t nearby = 0;
 };
 
 // Goes on from where a program is, through the directories that are known.
@@ -54,6 +56,7 @@ class Lookout {
       if (directory) pass(*directory, step->name, walks);
       if (!walks) break;
     }
+    look_nearby();
     return std::move(guess_);
   }
 
@@ -62,19 +65,26 @@ class Lookout {
     return stop_.stop_requested() || (enough_directories() && enough_files());
   }
   [[nodiscard]] bool enough_directories() const {
-    const auto most = window_.directories != 0 ? window_.directories : options_.directories;
+    const bool listing = way_.steps.back().name.empty();
+    const auto most = window_.directories != 0 ? window_.directories
+                      : listing                ? options_.directories
+                                               : 0;
     return guess_.directories.size() >= most || entries_ >= options_.entries;
   }
   [[nodiscard]] bool enough_files() const {
     return guess_.files.size() >= window_.files || bytes_ >= options_.file_bytes;
   }
 
-  // The entries after `name`; they are kept in descending order, and listed in ascending.
-  void pass(const Directory& directory, std::string_view name, bool down) {
-    auto entry = std::make_reverse_iterator(std::ranges::partition_point(
+  // Where the entries after `name` begin: they are kept in descending order, and listed in
+  // ascending.
+  static auto after(const Directory& directory, std::string_view name) {
+    return std::make_reverse_iterator(std::ranges::partition_point(
         directory.entries, [&](const Dirent& e) { return e.name > name; }));
-    for (; entry != directory.entries.rend() && !done(); ++entry) {
-      if (entry->id.is_empty()) continue;
+  }
+
+  void pass(const Directory& directory, std::string_view name, bool down) {
+    for (auto entry = after(directory, name); entry != directory.entries.rend() && !done();
+         ++entry) {
       if (entry->is_directory())
         folder(entry->id, down);
       else
@@ -83,7 +93,7 @@ class Lookout {
   }
 
   void folder(const ObjectId& id, bool down) {
-    if (enough_directories()) return;
+    if (enough_directories() || id.is_empty()) return;
     guess_.directories.push_back(id);
     if (!depot_.has_object(way_.library, id)) {
       guess_.unknown.push_back(id);
@@ -97,10 +107,24 @@ class Lookout {
   }
 
   void file(const Dirent& entry) {
-    if (enough_files() || entry.size > options_.small_file) return;
+    if (enough_files() || entry.size > options_.small_file || entry.id.is_empty()) return;
     guess_.files.push_back(entry.id);
     bytes_ += entry.size;
     if (!depot_.has_object(way_.library, entry.id)) guess_.unknown.push_back(entry.id);
+  }
+
+  // Many at once: those that come next are known as a rule.
+  void look_nearby() {
+    const auto& [id, name] = way_.steps.back();
+    const auto directory = depot_.known_directory(way_.library, id);
+    if (window_.nearby == 0 || !directory) return;
+    std::size_t seen = 0;
+    for (auto entry = after(*directory, name);
+         entry != directory->entries.rend() && seen < window_.nearby; ++entry) {
+      if (entry->is_directory() || entry->id.is_empty()) continue;
+      if (seen++ == window_.nearby / 2 && guess_.nearby.empty()) return;
+      if (!depot_.has_object(way_.library, entry->id)) guess_.nearby.push_back(entry->id);
+    }
   }
 
   Depot& depot_;
@@ -152,7 +176,7 @@ class Ahead::Impl {
       window = std::min(options_.directories, std::max(first_directories, 2 * window));
     walk.listed = id;
     if (++walk.steps > walk.seen.directories / 4 || window == 0 || !guessed)
-      look_out(walk, std::move(way));
+      look_out(walk, std::move(way), window == 0 ? options_.nearby : 0);
   }
 
   void reading(Way way, const ObjectId& file) {
@@ -166,10 +190,11 @@ class Ahead::Impl {
       window = std::min(options_.files, std::max(first_files, 2 * window));
     else
       window /= 2;
+    const bool entered = walk.read_in != directory;
     walk.read_in = directory;
     walk.read = name;
-    if (window != 0 && (++walk.reads > walk.seen.files / 4 || !guessed))
-      look_out(walk, std::move(way));
+    if (entered || (window != 0 && (++walk.reads > walk.seen.files / 4 || !guessed)))
+      look_out(walk, std::move(way), options_.nearby);
   }
 
  private:
@@ -191,8 +216,9 @@ class Ahead::Impl {
     return walks_.front();
   }
 
-  void look_out(Walk& walk, Way way) {
+  void look_out(Walk& walk, Way way, std::size_t nearby) {
     walk.at = std::move(way);
+    walk.window.nearby = nearby;
     walk.steps = walk.reads = 0;
     wake_.notify_one();
   }
@@ -238,6 +264,7 @@ class Ahead::Impl {
       ask_for_blocks(task.way, guess.files);  // of those that are known already
       depot_.fetch_objects(task.way.library, guess.unknown);
       ask_for_blocks(task.way, guess.files);
+      if (!more) depot_.fetch_objects(task.way.library, guess.nearby);
     }
   }
 
@@ -248,8 +275,12 @@ class Ahead::Impl {
     const std::lock_guard lock(mutex_);
     const auto walk = std::ranges::find(walks_, task.walk, &Walk::number);
     if (walk == walks_.end()) return false;
-    walk->seen = {directories.size(), files.size()};
-    std::swap(walk->directories, directories);
+    walk->seen = {directories.size(), files.size(), 0};
+    // Who has not proved to walk comes back to what lies beside the way that it went down.
+    if (task.window.directories == 0 && walk->directories.size() < options_.directories)
+      walk->directories.merge(directories);
+    else
+      std::swap(walk->directories, directories);
     std::swap(walk->files, files);
     return !walk->at;
   }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/ids.hpp"
 #include "fs/control.hpp"
 
 namespace nacre {
@@ -52,6 +53,7 @@ struct OpenedDirectory {
   std::shared_ptr<const Listing> entries;
   bool cacheable = false;   // the kernel may keep what it reads
   bool keep_cache = false;  // what it has kept is still true, and as much as is wanted
+  ObjectId published = {};  // that `entries` are, without changes made here; empty: unknown
 };
 
 class OpenFile;  // one open(2); shared with the requests that use it
@@ -91,6 +93,8 @@ class Filesystem {
   virtual OpenedDirectory open_directory(Ino directory, ListingFor purpose) = 0;
   virtual void close_directory(Ino directory) noexcept = 0;
   virtual std::shared_ptr<const Listing> list(Ino directory) = 0;
+  // Whether an open directory's listing is still that of this published one.
+  virtual bool shows(Ino directory, const ObjectId& published) = 0;
 
   virtual Opened open(Ino ino, int flags) = 0;  // O_TRUNC honoured; counts nothing
   virtual Opened create(Ino parent, std::string_view name, mode_t mode, int flags) = 0;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -25,16 +26,20 @@ class OpenDirectory {
   // Where the kernel may have a listing, we do not hear of the pages that it takes from there: then
   // every first page counts as one that comes after rewinding.
   OpenDirectory(const OpenedDirectory& opened, ListingFor purpose)
-      : purpose_(purpose), state_(State{opened.entries, opened.cacheable}) {}
+      : purpose_(purpose), state_(State{opened.entries, opened.published, opened.cacheable}) {}
 
   [[nodiscard]] ListingFor purpose() const noexcept { return purpose_; }
 
   // What a page that begins at `offset` is taken from.
   Entries entries_at(off_t offset, Ino ino, Filesystem& fs) {
-    const bool rewound = state_.with([&](State& state) { return offset == 0 && state.begun; });
-    auto fresh = rewound ? fs.list(ino) : nullptr;
+    const auto [rewound, published] = state_.with(
+        [&](State& state) { return std::pair(offset == 0 && state.begun, state.published); });
+    auto fresh = rewound && !fs.shows(ino, published) ? fs.list(ino) : nullptr;
     return state_.with([&](State& state) {
-      if (fresh) state.entries = std::move(fresh);
+      if (fresh) {
+        state.entries = std::move(fresh);
+        state.published = {};
+      }
       state.begun = true;
       return state.entries;
     });
@@ -43,7 +48,8 @@ class OpenDirectory {
  private:
   struct State {
     Entries entries;
-    bool begun;  // a page has been read
+    ObjectId published;  // that they are
+    bool begun;          // a page has been read
   };
   const ListingFor purpose_;
   Guarded<State> state_;

@@ -102,6 +102,11 @@ std::shared_ptr<const Listing> MountedFilesystem::list(Ino directory) {
       [&](Tree& tree) { return std::make_shared<const Listing>(tree.list(tree.node(directory))); });
 }
 
+bool MountedFilesystem::shows(Ino directory, const ObjectId& published) {
+  const std::lock_guard lock(mutex_);
+  return tree_.published_id(tree_.node(directory)) == published && !published.is_empty();
+}
+
 void MountedFilesystem::check_here(const LibraryId& library, const ObjectId& file) {
   if (!patience::only_here || file.is_empty() || depot_.has_content(library, file)) return;
   ++shielded_;

@@ -48,6 +48,7 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   OpenedDirectory open_directory(Ino directory, ListingFor purpose) override;
   void close_directory(Ino directory) noexcept override;
   std::shared_ptr<const Listing> list(Ino directory) override;
+  bool shows(Ino directory, const ObjectId& published) override;
 
   Opened open(Ino ino, int flags) override;
   Opened create(Ino parent, std::string_view name, mode_t mode, int flags) override;

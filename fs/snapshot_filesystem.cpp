@@ -99,6 +99,10 @@ std::shared_ptr<const Listing> SnapshotFilesystem::list(Ino directory) {
   return Snapshots::holds(directory) ? snapshots_.list(directory) : live_->list(directory);
 }
 
+bool SnapshotFilesystem::shows(Ino directory, const ObjectId& published) {
+  return !Snapshots::holds(directory) && live_->shows(directory, published);
+}
+
 Opened SnapshotFilesystem::open(Ino ino, int flags) {
   if (!Snapshots::holds(ino)) return live_->open(ino, flags);
   if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0) refuse();

@@ -224,6 +224,12 @@ Listing Tree::list(Node& folder) {
   return listing;
 }
 
+ObjectId Tree::published_id(const Node& folder) const {
+  const bool as_it_is =
+      folder.library && folder.folder->changes.empty() && !folder.library->keys->locked();
+  return as_it_is ? folder.id : ObjectId();
+}
+
 std::optional<Ahead::Way> Tree::way_to(const Node& node) const {
   if (!node.library) return std::nullopt;
   Ahead::Way way{node.library->id, node.library->keys->encrypted(), {}};
@@ -262,8 +268,8 @@ OpenedDirectory Tree::open_folder(Node& folder, ListingFor purpose) {
   OpenedDirectory opened;
   opened.entries = std::make_shared<const Listing>(list(folder));
   auto& own = *folder.folder;
-  const bool as_published = folder.library && own.changes.empty() && !folder.id.is_empty();
-  if (as_published) {
+  opened.published = published_id(folder);
+  if (!opened.published.is_empty()) {
     const bool enough = own.kept_for == ListingFor::attributes || purpose == ListingFor::names;
     opened.keep_cache = own.kept == folder.id && enough;
     opened.cacheable = opened.keep_cache || folder.opens == 0;

@@ -139,7 +139,9 @@ class Tree {
   [[nodiscard]] std::optional<Ahead::Way> way_to(const Node& node) const;
   [[nodiscard]] struct stat stat_of(const Node& node) const;
   std::shared_ptr<const Directory> published(const Node& folder) const;  // its directory
-  const std::shared_ptr<FileContent>& content(Node& file);               // made on demand
+  // That of a folder which shows it as it is; else the empty one.
+  [[nodiscard]] ObjectId published_id(const Node& folder) const;
+  const std::shared_ptr<FileContent>& content(Node& file);  // made on demand
 
   // Lookups and handles.
   Attr counted(Node& node);

@@ -68,6 +68,22 @@ std::optional<Json> Json::member(std::string_view key) const noexcept {
   return JsonAccess::wrap(value);
 }
 
+void Json::members(std::span<const std::string_view> keys,
+                   std::span<std::optional<Json>> values) const noexcept {
+  simdjson::dom::object object;
+  if (JsonAccess::open(*this).get(object) != simdjson::SUCCESS) return;
+  std::size_t next = 0;  // to be looked at first
+  for (const auto& field : object) {
+    for (std::size_t tried = 0; tried < keys.size(); ++tried) {
+      const auto at = (next + tried) % keys.size();
+      if (keys[at] != field.key) continue;
+      if (!values[at]) values[at] = JsonAccess::wrap(field.value);
+      next = at + 1;
+      break;
+    }
+  }
+}
+
 std::optional<std::string_view> Json::string_at(std::string_view key) const noexcept {
   const auto value = member(key);
   return value ? value->as_string() : std::nullopt;

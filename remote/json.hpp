@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,10 @@ class Json {
 
   // The first member of that name; nullopt where there is none or this is no object.
   [[nodiscard]] std::optional<Json> member(std::string_view key) const noexcept;
+
+  // member() of each key, in one pass; fastest where the members come in the order of the keys.
+  void members(std::span<const std::string_view> keys,
+               std::span<std::optional<Json>> values) const noexcept;
 
   // member(key) of that type.
   [[nodiscard]] std::optional<std::string_view> string_at(std::string_view key) const noexcept;

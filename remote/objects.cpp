@@ -2,6 +2,7 @@
 #include "remote/objects.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <utility>
 
@@ -61,37 +62,56 @@ void check_kind(const ObjectId& id, const Json& object, std::int64_t type, const
   if (object.int64_at("version").value_or(0) < 1) refuse(id, "is of a version before 1");
 }
 
+// A directory's entry as it stands in its object, in the order of canonical JSON.
+struct DirentFields {
+  enum Field { id, mode, modifier, mtime, name, size, count };
+  static constexpr std::array<std::string_view, count> keys = {"id",    "mode", "modifier",
+                                                               "mtime", "name", "size"};
+  explicit DirentFields(const Json& json) { json.members(keys, values); }
+
+  [[nodiscard]] std::optional<std::string_view> text(Field field) const {
+    return values[field] ? values[field]->as_string() : std::nullopt;
+  }
+  [[nodiscard]] std::optional<std::int64_t> number(Field field) const {
+    return values[field] ? values[field]->as_int64() : 0;  // left out: 0, as in Seafile's readers
+  }
+
+  std::array<std::optional<Json>, count> values;
+};
+
 Dirent read_dirent(const ObjectId& id, const Json& json) {
-  const auto name = json.string_at("name");
+  using Fields = DirentFields;
+  const Fields fields(json);
+  const auto name = fields.text(Fields::name);
   if (!name) refuse(id, "has an entry without a name");
   if (const char* fault = name_fault(*name)) refuse_entry(id, *name, fault);
   const auto wrong = [&](const char* why) { refuse_entry(id, *name, why); };
 
   Dirent entry;
   entry.name = *name;
-  const auto target = ObjectId::parse(json.string_at("id").value_or(""));
+  const auto target = ObjectId::parse(fields.text(Fields::id).value_or(""));
   if (!target) wrong("has no valid id");
   entry.id = *target;
 
-  const auto mode = json.int64_at("mode").value_or(0);
+  const auto mode = fields.number(Fields::mode).value_or(0);
   const auto kind = mode & 0170000;
   if (mode < 0 || mode > 0177777 || (kind != 0100000 && kind != 0040000)) {
     wrong("is neither a file nor a directory");
   }
   entry.mode = static_cast<std::uint32_t>(mode);
 
-  const auto mtime = number(json, "mtime");
+  const auto mtime = fields.number(Fields::mtime);
   if (!mtime) wrong("has no valid mtime");
   entry.mtime = *mtime;
   if (entry.is_directory()) return entry;
 
-  const auto size = number(json, "size");
+  const auto size = fields.number(Fields::size);
   if (!size || *size < 0 || static_cast<std::uint64_t>(*size) > max_file) {
     wrong("has an impossible size");
   }
   entry.size = static_cast<std::uint64_t>(*size);
   if (entry.id.is_empty() && entry.size != 0) wrong("has a size, but no contents");
-  entry.modifier = json.string_at("modifier").value_or("");
+  entry.modifier = fields.text(Fields::modifier).value_or("");
   return entry;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <zlib.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -29,7 +28,7 @@ struct EndInflate {
 }  // namespace
 
 Bytes inflate(ByteView bytes, std::size_t limit) {
-  constexpr std::size_t first_guess = 4096, most_input = std::size_t{1} << 30U;
+  constexpr std::size_t piece_size = std::size_t{32} << 10U, most_input = std::size_t{1} << 30U;
   if (bytes.size() > most_input) throw Error(Errc::corrupt, "zlib stream: too long");
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) throw Error(Errc::internal, "inflate: out of memory");
@@ -37,17 +36,16 @@ Bytes inflate(ByteView bytes, std::size_t limit) {
   stream.next_in = const_cast<Bytef*>(bytes.data());
   stream.avail_in = static_cast<uInt>(bytes.size());
 
-  // Grows with what really comes out, so that a small stream that claims much costs little.
-  // One byte over the limit is room to see that there is more.
-  Bytes out(std::min(limit + 1, std::max(first_guess, bytes.size() * 6)));
-  std::size_t filled = 0;
+  // Grows with what really comes out, so that a small stream that claims much costs little; in
+  // pieces from one place, as most streams are small and there are many.
+  static thread_local const auto piece = std::make_unique_for_overwrite<Bytef[]>(piece_size);
+  Bytes out;
   for (;;) {
-    const auto room = std::min(out.size() - filled, most_input);
-    stream.next_out = out.data() + filled;
-    stream.avail_out = static_cast<uInt>(room);
-    const int status = ::inflate(&stream, Z_NO_FLUSH);
-    filled += room - stream.avail_out;
-    if (filled > limit) {
+    stream.next_out = piece.get();
+    stream.avail_out = static_cast<uInt>(piece_size);
+    const int status = ::inflate(&stream, Z_FINISH);  // needs no window where all fits
+    out.insert(out.end(), piece.get(), stream.next_out);
+    if (out.size() > limit) {
       throw Error(Errc::corrupt,
                   "zlib stream: more than " + std::to_string(limit) + " bytes when inflated");
     }
@@ -56,10 +54,8 @@ Bytes inflate(ByteView bytes, std::size_t limit) {
       throw Error(Errc::corrupt, "zlib stream: damaged");
     }
     if (stream.avail_out != 0) throw Error(Errc::corrupt, "zlib stream: cut short");
-    if (filled == out.size()) out.resize(std::min(limit + 1, out.size() * 2));
   }
   if (stream.avail_in != 0) throw Error(Errc::corrupt, "zlib stream: something follows its end");
-  out.resize(filled);
   return out;
 }
 

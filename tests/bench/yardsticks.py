@@ -208,7 +208,8 @@ class Curl:
         return seconds
 
     def first_bytes(self, port, library, block, warm):
-        """Seconds until 4 KiB of the block are here, on a connection that has fetched `warm`."""
+        """Seconds until 4 KiB of the block are here, and until all of it is, on a connection that has
+        fetched `warm`."""
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         header = {"Seafile-Repo-Token": self.repo_token(library)}
         try:
@@ -216,8 +217,11 @@ class Curl:
             line.getresponse().read()
             start = time.monotonic()
             line.request("GET", f"/seafhttp/repo/{library}/block/{block}", headers=header)
-            line.getresponse().read(4096)
-            return time.monotonic() - start
+            answer = line.getresponse()
+            answer.read(4096)
+            first = time.monotonic() - start
+            answer.read()
+            return first, time.monotonic() - start
         finally:
             line.close()
 

@@ -34,6 +34,7 @@ class MemoryFilesystem final : public Filesystem {
   }
   void close_directory(Ino) noexcept override {}
   std::shared_ptr<const Listing> list(Ino directory) override;
+  bool shows(Ino, const ObjectId&) override { return false; }
   Opened open(Ino ino, int flags) override;
   Opened create(Ino parent, std::string_view name, mode_t mode, int flags) override;
   std::size_t read(const Handle& file, std::uint64_t offset, MutableByteView out) override;

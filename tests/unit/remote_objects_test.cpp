@@ -177,6 +177,15 @@ TEST_CASE("sizes, modes, ids and shapes that cannot be are refused") {
   CHECK_THAT(refusal(""), Contains(some_id.hex()));
 }
 
+TEST_CASE("an entry's members may come in any order, with others, and the first of a name counts") {
+  const auto entry =
+      read(one(R"("size": 7, "name": "n", "x": 1, "mtime": 5, "mode": 33188, "size": 8, )"
+               R"("modifier": "m", "name": "other", )" +
+               id_member))
+          .entries.at(0);
+  CHECK(entry == Dirent{"n", some_id, 0100644, 5, 7, "m"});
+}
+
 TEST_CASE("a file's size has to fit its blocks") {
   const auto accepted = [](const std::string& size, const std::string& blocks) {
     const auto json =
