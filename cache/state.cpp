@@ -116,7 +116,7 @@ struct State::Store {
   };
   struct Latest {
     Ticket ticket;
-    const std::optional<Bytes>* value;  // in a Group of `queue` or `sending`
+    Change* change;  // in a Group of `queue` or `sending`; there it has no key once overtaken
   };
 
   Db open() const {
@@ -151,6 +151,7 @@ struct State::Store {
     for (const auto& group : groups) {
       places += group.changes.size();
       for (const auto& [name, value] : group.changes) {
+        if (name.empty()) continue;
         if (value)
           key.seal(name, *value, txn.reserve(values, name, value->size() + SealKey::overhead));
         else
@@ -161,6 +162,19 @@ struct State::Store {
     std::move(txn).commit();
     db.looked_at(places);
     failpoint("state.written");
+  }
+
+  static std::size_t bytes_of(const Change& change) {
+    return change.key.size() + (change.value ? change.value->size() : 0);
+  }
+
+  // What is committed together need not be written twice.  Tickets in the queue have no gaps.
+  void overtake(const Latest& older) {
+    if (older.ticket < queue.front().ticket) return;  // is being written
+    const auto bytes = bytes_of(*older.change);
+    queue[older.ticket - queue.front().ticket].bytes -= bytes;
+    staged -= bytes;
+    *older.change = {};
   }
 
   // Commits what is queued, as the one leader; `held` is the mutex.
@@ -269,11 +283,13 @@ struct State::Store {
   std::optional<Bytes> open_value(ByteView name, const std::optional<ByteView>& sealed) const {
     if (!sealed) return std::nullopt;
     auto value = key.open(name, *sealed);
-    if (!value)
-      throw Error(Errc::corrupt, dir.string() +
-                                     ": a record is damaged, or sealed under another "
-                                     "device key");
+    if (!value) refuse_damaged();
     return value;
+  }
+
+  [[noreturn]] void refuse_damaged() const {
+    throw Error(Errc::corrupt,
+                dir.string() + ": a record is damaged, or sealed under another device key");
   }
 
   const files::path dir;
@@ -315,14 +331,18 @@ State::~State() = default;
 State::Ticket State::stage(std::vector<Change> changes) {
   auto& s = *store_;
   std::size_t bytes = 0;
-  for (const auto& change : changes)
-    bytes += change.key.size() + (change.value ? change.value->size() : 0);
+  for (const auto& change : changes) bytes += Store::bytes_of(change);
   const std::lock_guard held(s.mutex);
   const auto ticket = ++s.last;
   s.queue.push_back({ticket, std::move(changes), bytes});
   s.staged += bytes;
   // The vector's storage stays where it is when a Group moves.
-  for (const auto& change : s.queue.back().changes) s.latest[change.key] = {ticket, &change.value};
+  for (auto& change : s.queue.back().changes) {
+    const auto [found, is_new] = s.latest.try_emplace(change.key);
+    auto& newest = found->second;
+    if (!is_new) s.overtake(newest);
+    newest = {ticket, &change};
+  }
   if (s.idle) s.due.notify_all();  // it counts from here
   return ticket;
 }
@@ -357,6 +377,14 @@ std::optional<Bytes> State::Snapshot::get(ByteView key) const {
   return view_->store.open_value(key, view_->txn.get(view_->store.values, key));
 }
 
+bool State::Snapshot::get(ByteView key, MutableByteView head, MutableByteView rest) const {
+  const auto& s = view_->store;
+  const auto sealed = view_->txn.get(s.values, key);
+  if (!sealed || sealed->size() != head.size() + rest.size() + SealKey::overhead) return false;
+  if (!s.key.open(key, *sealed, head, rest)) s.refuse_damaged();
+  return true;
+}
+
 void State::Snapshot::scan_keys(ByteView prefix, const std::function<void(ByteView)>& visit) const {
   view_->txn.scan(view_->store.values, prefix, [&](ByteView key, ByteView) {
     if (!starts_with(key, prefix)) return false;
@@ -375,7 +403,7 @@ std::optional<Bytes> State::get(ByteView key) {
   {
     const std::lock_guard lock(s.mutex);
     const auto found = s.latest.find(Bytes(key.begin(), key.end()));
-    if (found != s.latest.end()) return *found->second.value;
+    if (found != s.latest.end()) return found->second.change->value;
   }
   const auto txn = s.db.read();
   return s.open_value(key, txn.get(s.values, key));

@@ -71,6 +71,9 @@ class State {
   class Snapshot {
    public:
     [[nodiscard]] std::optional<Bytes> get(ByteView key) const;
+    // The same, its first bytes into `head` and the others into `rest`: false where it is not
+    // there, or of another size.
+    [[nodiscard]] bool get(ByteView key, MutableByteView head, MutableByteView rest) const;
     void scan_keys(ByteView prefix, const std::function<void(ByteView key)>& visit) const;
 
    private:

@@ -71,18 +71,25 @@ Chunker::Step Chunker::feed(ByteView data) {
     }
   }
 
+  // The byte that leaves the window lies in an earlier piece at first, then in this one.
+  const auto begin = at;
   const auto until = std::min(data.size(), at + (limits_.max - length_));
-  while (at < until) {
-    auto& oldest = window_[length_ % window];
-    const auto byte = data[at++];
-    fingerprint_ = roll(fingerprint_, oldest, byte);
-    oldest = byte;
-    ++length_;
-    if ((fingerprint_ & mask) == break_value || length_ == limits_.max) {
-      length_ = 0;
-      return {at, true};
-    }
+  auto fingerprint = fingerprint_;
+  bool found = false;
+  while (at < until && !found) {
+    const auto oldest =
+        at < window ? window_[(length_ + (at - begin)) % window] : data[at - window];
+    fingerprint = roll(fingerprint, oldest, data[at++]);
+    found = (fingerprint & mask) == break_value;
   }
+  fingerprint_ = fingerprint;
+  length_ += at - begin;
+  if (found || length_ == limits_.max) {
+    length_ = 0;
+    return {at, true};
+  }
+  for (auto kept = std::max(begin, at - std::min(at, window)); kept < at; ++kept)
+    window_[(length_ - (at - kept)) % window] = data[kept];
   return {at, false};
 }
 

@@ -127,12 +127,20 @@ Bytes SealKey::seal(ByteView place, ByteView plain) const {
 }
 
 bool SealKey::open(ByteView place, ByteView sealed, MutableByteView out) const {
-  if (sealed.size() < overhead || out.size() != sealed.size() - overhead) return false;
+  return open(place, sealed, {}, out);
+}
+
+bool SealKey::open(ByteView place, ByteView sealed, MutableByteView head,
+                   MutableByteView rest) const {
+  if (sealed.size() < overhead || head.size() + rest.size() != sealed.size() - overhead)
+    return false;
   XChaCha cipher(key_, sealed.first(nonce_size), XChaCha::Way::open);
   cipher.bind(place);
-  cipher.run(sealed.subspan(nonce_size, out.size()), out);
+  cipher.run(sealed.subspan(nonce_size, head.size()), head);
+  cipher.run(sealed.subspan(nonce_size + head.size(), rest.size()), rest);
   if (cipher.fits(sealed.last(tag_size))) return true;
-  wipe(out);
+  wipe(head);
+  wipe(rest);
   return false;
 }
 

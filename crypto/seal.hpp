@@ -30,6 +30,9 @@ class SealKey {
   [[nodiscard]] std::optional<Bytes> open(ByteView place, ByteView sealed) const;
   // The same into `out` of sealed.size() - overhead bytes; false where it does not open.
   [[nodiscard]] bool open(ByteView place, ByteView sealed, MutableByteView out) const;
+  // The first bytes into `head`, the others into `rest`.
+  [[nodiscard]] bool open(ByteView place, ByteView sealed, MutableByteView head,
+                          MutableByteView rest) const;
 
   // A seal of nothing, of overhead bytes, for text that is kept in clear beside it: false for any
   // other text or place.

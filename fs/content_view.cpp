@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "fs/overlay.hpp"
 
 namespace nacre {
 
@@ -32,12 +31,29 @@ ContentView::ContentView(Depot& depot, State::Snapshot snapshot, const LibraryId
                       [&](ByteView name) { extents_.insert(record_key::index_in(name)); });
 }
 
+// An extent of which all was written, as most are, without a copy between.
+bool ContentView::read_whole(std::uint64_t index, Overlay& overlay) const {
+  static const auto begin = [] {
+    auto record = encode_extent({{0, extent_size}}, Bytes(extent_size));
+    record.resize(record.size() - extent_size);
+    return record;
+  }();
+  const auto room = overlay.room_for(index * extent_size);
+  Bytes head(begin.size());
+  if (room.empty() || !snapshot_.get(record_key::extent(library_, number_, index), head, room) ||
+      head != begin)
+    return false;
+  overlay.filled(index * extent_size);
+  return true;
+}
+
 void ContentView::read(std::uint64_t offset, MutableByteView out) {
   if (offset > record_.size || out.size() > record_.size - offset)
     throw Error(Errc::internal, "file: read past its end");
   Overlay overlay(offset, out, record_.base_limit);
   for (auto it = extents_.lower_bound(offset / extent_size);
        it != extents_.end() && *it * extent_size < offset + out.size(); ++it) {
+    if (read_whole(*it, overlay)) continue;
     const auto value = snapshot_.get(record_key::extent(library_, number_, *it));
     if (!value) throw Error(Errc::corrupt, "state: an extent of an unsent file is missing");
     overlay.packed(*it * extent_size, decode_extent(*value));

@@ -12,6 +12,7 @@
 #include "fs/depot.hpp"
 #include "fs/file_reader.hpp"
 #include "fs/key_holder.hpp"
+#include "fs/overlay.hpp"
 #include "fs/records.hpp"
 #include "fs/uploader.hpp"
 
@@ -31,6 +32,8 @@ class ContentView final : public PlainSource {
  private:
   ContentView(Depot& depot, State::Snapshot snapshot, const LibraryId& library,
               std::shared_ptr<KeyHolder> key, NodeNumber number, const FileRecord& record);
+
+  bool read_whole(std::uint64_t index, Overlay& overlay) const;
 
   Depot& depot_;
   State::Snapshot snapshot_;

@@ -321,6 +321,11 @@ void statfs(fuse_req_t req, fuse_ino_t) noexcept {
       [](fuse_req_t to, struct statvfs& st) noexcept { return fuse_reply_statfs(to, &st); });
 }
 
+// For access(2) and chdir(2), where the kernel does not check modes itself.
+void access(fuse_req_t req, fuse_ino_t ino, int mask) noexcept {
+  answer(req, and_done([ino, mask](Filesystem& fs) { fs.access(ino, mask); }), say_done);
+}
+
 // Attributes: the kernel asks for the length with size 0, then for the bytes.
 int reply_bytes(fuse_req_t req, std::string_view bytes, std::size_t size) noexcept {
   if (size == 0) return fuse_reply_xattr(req, bytes.size());
@@ -384,7 +389,7 @@ void init(void* userdata, fuse_conn_info* conn) noexcept {
 
 const fuse_lowlevel_ops& fuse_ops() noexcept {
   // Left out, so that the kernel does them or says EOPNOTSUPP without asking:
-  // locks, setxattr, removexattr, access, ioctl, poll.
+  // locks, setxattr, removexattr, ioctl, poll.
   static const auto ops = [] {
     fuse_lowlevel_ops table = {};
     table.init = init;
@@ -412,6 +417,7 @@ const fuse_lowlevel_ops& fuse_ops() noexcept {
     table.lseek = lseek;
     table.copy_file_range = copy_file_range;
     table.statfs = statfs;
+    table.access = access;
     table.getxattr = getxattr;
     table.listxattr = listxattr;
     add_directory_ops(table);

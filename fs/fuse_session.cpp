@@ -50,8 +50,9 @@ void keep_words(fuse_log_level, const char* format, va_list arguments) {
 }
 
 std::vector<std::string> mount_options(const SessionOptions& options) {
-  std::vector<std::string> words = {"default_permissions", "subtype=nacre",
-                                    "fsname=" + options.source, options.read_only ? "ro" : "rw"};
+  std::vector<std::string> words = {"subtype=nacre", "fsname=" + options.source,
+                                    options.read_only ? "ro" : "rw"};
+  if (options.check_modes) words.emplace_back("default_permissions");
   words.insert(words.end(), options.fuse_options.begin(), options.fuse_options.end());
   return words;
 }

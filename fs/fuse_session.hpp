@@ -22,6 +22,7 @@ struct SessionOptions {
   std::filesystem::path mountpoint;
   std::string source;  // shown by mount(8) and df
   bool read_only = false;
+  bool check_modes = true;  // the kernel does, of whoever it lets in
   std::vector<std::string> fuse_options;
   std::vector<std::string> shield = {};  // programs for which nothing is fetched (fs/shield.hpp)
   std::chrono::milliseconds patience{

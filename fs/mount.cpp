@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "fs/control.hpp"
@@ -9,11 +10,26 @@
 #include "fs/mountpoint.hpp"
 
 namespace nacre {
+namespace {
+
+// Whether a mode that is shown could keep somebody from something.  Where nobody but the owner gets
+// in, only what we refuse ourselves: then the kernel need not know a folder's mode, which it would
+// ask for again after each change in it.
+bool modes_matter(const MountPlan& plan) {
+  constexpr mode_t of_the_owner = 0700;
+  const auto others = [](const std::string& option) { return option.starts_with("allow_"); };
+  return std::ranges::any_of(plan.fuse_options, others) || plan.shown.uid != ::geteuid() ||
+         ((plan.shown.file_mask | plan.shown.folder_mask) & of_the_owner) != 0;
+}
+
+}  // namespace
+
 void serve_mount(MountPlan plan, std::unique_ptr<Remote> remote) {
   check_mountpoint(plan.mountpoint);  // before anything is asked of the server
   const SessionOptions options = {.mountpoint = plan.mountpoint,
                                   .source = plan.source,
                                   .read_only = plan.read_only,
+                                  .check_modes = modes_matter(plan),
                                   .fuse_options = plan.fuse_options,
                                   .shield = plan.shield,
                                   .patience = std::chrono::seconds(plan.timeout_seconds),

@@ -42,6 +42,17 @@ void Overlay::packed(std::uint64_t start, const ExtentView& record) {
   }
 }
 
+MutableByteView Overlay::room_for(std::uint64_t start) const {
+  const auto end = offset_ + out_.size();
+  if (start < at_ || start > end || end - start < extent_size) return {};
+  return out_.subspan(static_cast<std::size_t>(start - offset_), extent_size);
+}
+
+void Overlay::filled(std::uint64_t start) {
+  pass_over(start);
+  at_ = start + extent_size;
+}
+
 std::vector<Overlay::Gap> Overlay::finish() {
   pass_over(offset_ + out_.size());
   return std::move(gaps_);

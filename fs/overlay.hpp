@@ -22,6 +22,11 @@ class Overlay {
   void whole(std::uint64_t start, const ExtentRanges& valid, ByteView extent);  // all of its bytes
   void packed(std::uint64_t start, const ExtentView& record);  // those that are valid
 
+  // Where an extent goes that has all of its bytes; empty: not all of it is read.  It is there once
+  // filled() was called, in its turn.
+  [[nodiscard]] MutableByteView room_for(std::uint64_t start) const;
+  void filled(std::uint64_t start);
+
   // What the published file has to fill.
   struct Gap {
     std::uint64_t offset;  // in the file

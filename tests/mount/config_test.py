@@ -8,6 +8,36 @@ import kit
 from kit import put
 
 
+class Modes(kit.ServedCase):
+    def checked(self, *arguments):
+        """Whether the kernel checks modes, in a mount with these arguments."""
+        mount = self.world.mount("a", "--library", "lib", *arguments)
+        with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+            options = next(line.split()[-1] for line in lines if f" {mount.where} " in line)
+        if "--read-only" in arguments:
+            self.assertFalse(os.access(mount.path(), os.W_OK))
+        else:
+            put(mount.path("script"), "")
+            self.assertFalse(os.access(mount.path("script"), os.X_OK))
+            os.chmod(mount.path("script"), 0o755)
+            self.assertTrue(os.access(mount.path("script"), os.X_OK | os.W_OK))
+            os.unlink(mount.path("script"))
+        os.chdir(mount.path())
+        os.chdir("/")
+        mount.end()
+        return "default_permissions" in options.split(",")
+
+    def test_the_kernel_checks_them_where_they_could_keep_somebody_out(self):
+        self.world.library("lib")
+        self.assertFalse(self.checked())
+        self.assertFalse(self.checked("-o", "umask=077"))
+        self.assertFalse(self.checked("--read-only"))
+        self.assertTrue(self.checked("-o", "allow_other"))
+        self.assertTrue(self.checked("-o", "uid=1234"))
+        self.assertTrue(self.checked("-o", "fmask=0200"))
+        self.assertTrue(self.checked("-o", "default_permissions"))
+
+
 class ConfigFile(kit.ServedCase):
     def config(self, text, mode=0o600):
         self.world.environment("a")

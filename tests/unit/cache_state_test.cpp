@@ -112,6 +112,26 @@ TEST_CASE("get sees what is staged, and the last of it") {
   CHECK(state.staged_bytes() == 0);
 }
 
+TEST_CASE("what was staged and then staged anew takes no room, and is written once") {
+  const TempDir dir;
+  const std::string large(1U << 20U, 'x');
+  {
+    State state(dir.path(), device_key());
+    for (int i = 0; i < 20; ++i)
+      state.stage({set("a", large), set("only " + std::to_string(i), "")});
+    CHECK(state.staged_bytes() < 2 * large.size());
+    state.stage({gone("only 7"), set("a", "small")});
+    CHECK(state.staged_bytes() < 1000);
+    state.commit_staged();
+    CHECK(state.staged_bytes() == 0);
+    CHECK(value_of(state, "a") == "small");
+  }
+  State state(dir.path(), device_key());
+  CHECK(value_of(state, "a") == "small");
+  CHECK(value_of(state, "only 6") == "");
+  CHECK_FALSE(value_of(state, "only 7"));
+}
+
 TEST_CASE("a commit takes along what was staged before it") {
   const TempDir dir;
   {
@@ -294,6 +314,11 @@ TEST_CASE("a snapshot shows what was committed before it, and nothing later") {
   CHECK(before.get(as_bytes("a")) == bytes_of("1"));
   CHECK(before.get(as_bytes("b")) == bytes_of("1"));
   CHECK_FALSE(before.get(as_bytes("c")));
+  Bytes head(1), rest(0);
+  CHECK(before.get(as_bytes("a"), head, rest));
+  CHECK(head == bytes_of("1"));
+  CHECK_FALSE(before.get(as_bytes("a"), rest, rest));  // of another size
+  CHECK_FALSE(before.get(as_bytes("c"), head, rest));
   std::size_t seen = 0;
   before.scan_keys({}, [&](ByteView) { ++seen; });
   CHECK(seen == 2);

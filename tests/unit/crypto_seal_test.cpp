@@ -83,6 +83,10 @@ TEST_CASE("what was sealed opens, of any length, in place or anew") {
     CHECK(key.open(as_bytes("here"), sealed, out));
     CHECK((out == plain));
     CHECK_FALSE(key.open(as_bytes("here"), sealed, wrong_size));
+    Bytes head(std::min<std::size_t>(size, 12)), rest(size - head.size());
+    CHECK(key.open(as_bytes("here"), sealed, head, rest));
+    head.insert(head.end(), rest.begin(), rest.end());
+    CHECK((head == plain));
   }
 }
 
@@ -136,6 +140,9 @@ TEST_CASE("what does not open leaves nothing of it") {
   Bytes out(10, 0xaa);
   CHECK_FALSE(key.open(as_bytes("here"), sealed, out));
   CHECK((out == Bytes(10)));
+  Bytes head(4, 0xaa), rest(6, 0xaa);
+  CHECK_FALSE(key.open(as_bytes("here"), sealed, head, rest));
+  CHECK((head == Bytes(4) && rest == Bytes(6)));
 }
 
 TEST_CASE("a proof is of one text at one place, under one key") {
