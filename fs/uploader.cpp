@@ -26,7 +26,6 @@ constexpr std::size_t piece = std::size_t{1} << 20U;          // read from the s
 constexpr std::size_t hash_inline = std::size_t{256} << 10U;  // up to here a hand-over costs more
 constexpr std::size_t most_asked = 1000;                      // ids in one question
 constexpr std::uint64_t most_asked_bytes = std::uint64_t{32} << 20U;
-constexpr std::uint64_t most_kept = std::uint64_t{128} << 20U;
 constexpr unsigned hashers = 2;
 constexpr unsigned senders =
     14;  // small files go one a request: as many as the connection lets go at once
@@ -41,7 +40,6 @@ struct Uploader::Impl {
     std::vector<ObjectId> ids;
     std::vector<std::uint64_t> lengths;
     std::size_t unhashed = 0;
-    std::atomic<std::uint64_t> kept = 0;  // bytes, in the cache
   };
   struct Chunk {
     Buffer plain;
@@ -51,7 +49,6 @@ struct Uploader::Impl {
   struct Block {
     ObjectId id;
     Buffer stored;
-    std::shared_ptr<Cut> cut = nullptr;
     bool missing = false;
   };
   struct Failure {
@@ -65,8 +62,7 @@ struct Uploader::Impl {
   Block make_block(Buffer plain) const;
   void add_chunk(const std::shared_ptr<Cut>& cut, Buffer plain, bool last);
   void make_room(std::unique_lock<std::mutex>& lock, std::uint64_t bytes);
-  void hashed(const std::shared_ptr<Cut>& cut, std::size_t index, std::uint64_t length,
-              Block block);
+  void hashed(Cut& cut, std::size_t index, std::uint64_t length, Block block);
   void settle(std::size_t blocks, std::uint64_t bytes);
   void rethrow() const;
 
@@ -74,7 +70,7 @@ struct Uploader::Impl {
   void ask_all(const std::stop_token& stop);
   void send_all(const std::stop_token& stop);
   [[nodiscard]] bool time_to_ask() const;
-  void keep(const Block& block);
+  std::vector<Block> ask(std::vector<Block> batch);
   template <class Work>
   void run(std::unique_lock<std::mutex>& lock, Work&& work);
 
@@ -142,7 +138,7 @@ void Uploader::Impl::add_chunk(const std::shared_ptr<Cut>& cut, Buffer plain, bo
     cut->ids.emplace_back();
     cut->lengths.push_back(length);
     ++unsettled;
-    hashed(cut, index, length, std::move(block));
+    hashed(*cut, index, length, std::move(block));
     return;
   }
   std::unique_lock lock(mutex);
@@ -169,16 +165,14 @@ void Uploader::Impl::make_room(std::unique_lock<std::mutex>& lock, std::uint64_t
 }
 
 // With the lock held: `block` is the chunk `index` of `cut`.
-void Uploader::Impl::hashed(const std::shared_ptr<Cut>& cut, std::size_t index,
-                            std::uint64_t length, Block block) {
-  cut->ids[index] = block.id;
-  cut->lengths[index] = length;
+void Uploader::Impl::hashed(Cut& cut, std::size_t index, std::uint64_t length, Block block) {
+  cut.ids[index] = block.id;
+  cut.lengths[index] = length;
   if (failure || !met.insert(block.id).second) {
     settle(1, block.stored.size());
     return;
   }
   to_ask_bytes += block.stored.size();
-  block.cut = cut;
   to_ask.push_back(std::move(block));
   if (time_to_ask()) ask_ready.notify_one();
 }
@@ -221,7 +215,7 @@ void Uploader::Impl::hash_all(const std::stop_token& stop) {
       settle(1, stored_size(length));
       continue;
     }
-    hashed(chunk.cut, chunk.index, length, std::move(block));
+    hashed(*chunk.cut, chunk.index, length, std::move(block));
     changed.notify_all();
   }
 }
@@ -278,23 +272,14 @@ void Uploader::Impl::send_all(const std::stop_token& stop) {
           depot.remote().put_block(library, block.id, block.stored.bytes());
           sent += block.stored.size();
         }
-        keep(block);
-        block = {};
+        depot.remember_block(library, block.id, block.stored.bytes(),
+                             key ? BlockCache::Kind::ciphertext : BlockCache::Kind::plain);
+        block.stored = {};
       });
     }
     if (failure) ask_ready.notify_one();  // to give up what waits there
     settle(1, size);
   }
-}
-
-// For who reads the file again.  Of a large one the cache does not have all, unless something is
-// pinned, which would be fetched again: keeping it takes as long as sending it.
-void Uploader::Impl::keep(const Block& block) {
-  auto& blocks = depot.blocks();
-  if (blocks.size(library, block.id)) return;
-  if (block.cut->kept.fetch_add(block.stored.size()) >= most_kept && blocks.pinned() == 0) return;
-  blocks.put(library, block.id, block.stored.bytes(),
-             key ? BlockCache::Kind::ciphertext : BlockCache::Kind::plain);
 }
 
 Uploader::Uploader(Depot& depot, const LibraryId& library, std::shared_ptr<const LibraryKey> key,

@@ -123,29 +123,6 @@ TEST_CASE("an upload holds no more than it may, however slow the remote is") {
   CHECK(source.ahead > limit / 2);              // cutting does not wait for sending
 }
 
-TEST_CASE("of a large file the cache keeps a part, and all of it where something is pinned") {
-  ContentFixture f;
-  const bool pinning = GENERATE(false, true);
-  if (pinning) {
-    const auto pinned = noise(100);
-    f.blocks.pin(f.library, std::vector{sha1(pinned)});
-    f.blocks.put(f.library, sha1(pinned), pinned, BlockCache::Kind::plain);
-  }
-  const auto before = f.blocks.used();
-  Uploader uploader(*f.depot, f.library, nullptr);
-  CountingSource source(180U << 20U, uploader);
-  uploader.add(source);
-  uploader.finish();
-  const auto kept = (f.blocks.used() - before) >> 20U;
-  CHECK(kept >= (pinning ? 180 : 128));
-  CHECK(kept <= (pinning ? 185 : 145));
-  const auto content = noise(1000);  // others are not the less kept
-  MemorySource small(content);
-  uploader.add(small);
-  uploader.finish();
-  CHECK(f.blocks.size(f.library, sha1(content)) == content.size());
-}
-
 TEST_CASE("the first failure of an upload is told, and ends it") {
   ContentFixture f;
   f.remote.before = [](const char* member) {
