@@ -2,7 +2,6 @@
 //
 // Parts of a file that are made before a sequential reader asks for them.
 #include <algorithm>
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <future>
 #include <mutex>
