@@ -9,7 +9,8 @@ import subprocess
 import library
 from latency import Proxy
 from nginx import Nginx
-from yardsticks import MIB, Gocryptfs, Missing, Rclone, Sshfs, copy, drop_caches, read_all, timed, write_random
+from yardsticks import (MIB, Gocryptfs, Missing, Rclone, Sshfs, copy, drop_caches, read_all, timed,
+                        write_random)
 
 
 def big_library(bench, encrypted, name=None, size=None):

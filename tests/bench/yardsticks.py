@@ -112,11 +112,27 @@ def await_mounted(where, process, seconds=30):
 
 def unmount(where, process):
     subprocess.run(["fusermount3", "-u", "-z", "-q", where], check=False)
+    await_end(process, 20)
+
+
+def await_end(process, seconds=10):
     try:
-        process.wait(20)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+
+
+@contextlib.contextmanager
+def mounted_by(words, where, **how):
+    """What a program that stays in the foreground mounts there."""
+    os.makedirs(where, exist_ok=True)
+    process = subprocess.Popen(words, **how)
+    try:
+        await_mounted(where, process)
+        yield where
+    finally:
+        unmount(where, process)
 
 
 class Curl:
@@ -208,8 +224,8 @@ class Curl:
         return seconds
 
     def first_bytes(self, port, library, block, warm):
-        """Seconds until 4 KiB of the block are here, and until all of it is, on a connection that has
-        fetched `warm`."""
+        """Seconds until 4 KiB of the block are here, and until all of it is, on a connection that
+        has fetched `warm`."""
         line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         header = {"Seafile-Repo-Token": self.repo_token(library)}
         try:
@@ -233,18 +249,18 @@ class Gocryptfs:
         need("gocryptfs")
         self.store = tempfile.mkdtemp(prefix="gocryptfs-", dir=world.top)
         self.where = tempfile.mkdtemp(prefix="mnt-gocryptfs-", dir=world.top)
-        self.process = None
+        self.mount = None
         subprocess.run(["gocryptfs", "-q", "-init", "-scryptn", "10", "-extpass", "echo x",
                         self.store], check=True, stdout=subprocess.DEVNULL)
 
     def __enter__(self):
-        self.process = subprocess.Popen(["gocryptfs", "-q", "-fg", "-extpass", "echo x",
-                                         self.store, self.where], stdout=subprocess.DEVNULL)
-        await_mounted(self.where, self.process)
+        self.mount = mounted_by(["gocryptfs", "-q", "-fg", "-extpass", "echo x", self.store,
+                                 self.where], self.where, stdout=subprocess.DEVNULL)
+        self.mount.__enter__()
         return self
 
-    def __exit__(self, *_):
-        unmount(self.where, self.process)
+    def __exit__(self, *why):
+        self.mount.__exit__(*why)
 
     def path(self, *names):
         return os.path.join(self.where, *names)
@@ -266,25 +282,14 @@ class Rclone:
 
     def __exit__(self, *_):
         self.server.terminate()
-        try:
-            self.server.wait(10)
-        except subprocess.TimeoutExpired:
-            self.server.kill()
-            self.server.wait(10)
+        await_end(self.server)
 
-    @contextlib.contextmanager
     def mounted(self, url):
         where = self.world.path("mnt-rclone")
-        os.makedirs(where, exist_ok=True)
         self.world.forget("rclone")
-        process = subprocess.Popen(
+        return mounted_by(
             ["rclone", "mount", ":webdav:", where, "--webdav-url", url, "--read-only", "-q"],
-            env=self.world.environment("rclone"))
-        try:
-            await_mounted(where, process)
-            yield where
-        finally:
-            unmount(where, process)
+            where, env=self.world.environment("rclone"))
 
     @property
     def url(self):
@@ -314,16 +319,9 @@ class Sshfs:
 
     def __exit__(self, *_):
         self.server.terminate()
-        self.server.wait(10)
+        await_end(self.server)
 
-    @contextlib.contextmanager
     def mounted(self, port):
         where = self.world.path("mnt-sshfs")
-        os.makedirs(where, exist_ok=True)
-        process = subprocess.Popen(["sshfs", "127.0.0.1:" + self.folder, where, "-f",
-                                    "-o", f"directport={port},ro"])
-        try:
-            await_mounted(where, process)
-            yield where
-        finally:
-            unmount(where, process)
+        return mounted_by(["sshfs", "127.0.0.1:" + self.folder, where, "-f",
+                           "-o", f"directport={port},ro"], where)
