@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/mount.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 

@@ -27,8 +27,7 @@ constexpr std::size_t hash_inline = std::size_t{256} << 10U;  // up to here a ha
 constexpr std::size_t most_asked = 1000;                      // ids in one question
 constexpr std::uint64_t most_asked_bytes = std::uint64_t{32} << 20U;
 constexpr unsigned hashers = 2;
-constexpr unsigned senders =
-    14;  // small files go one a request: as many as the connection lets go at once
+constexpr unsigned senders = 14;  // as many as the connection lets go: small files go one a request
 
 }  // namespace
 

@@ -33,7 +33,8 @@ class CrashWorld(kit.World):
         try:
             self.serve()
             self.login("b")
-            self.extra = self.disk() if shim else {}  # what is made beside the mount has to outlive a power cut, too
+            # What is made beside the mount has to outlive a power cut, too.
+            self.extra = self.disk() if shim else {}
             self.login("a")
             self.library("lib", encrypted)
             self.extra = {}

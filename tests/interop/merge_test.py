@@ -32,8 +32,8 @@ LOOK = 5.0         # it commits two seconds after the last change, if it is let
 MARK = "(SFConflict "
 
 # Twins but for their case among them: on Linux they are two names, for the client too.
-# No name that stands at the top stands below it as well: where d/x is deleted and d has become a file,
-# the client commits that the x beside d is gone, and leaves it on its disk.
+# No name that stands at the top stands below it as well: where d/x is deleted and d has become a
+# file, the client commits that the x beside d is gone, and leaves it on its disk.
 TOP_FILES, TOP_FOLDERS = ["alpha", "Alpha", "beta.txt", "gamma"], ["delta", "Delta", "epsilon.d"]
 FILES, FOLDERS = ["pi", "Pi", "rho.txt", "sigma"], ["tau", "Tau", "upsilon.d"]
 ACTIONS_OF_ALL = ["write", "write", "write", "equal", "edit", "delete", "mkdir", "move", "move",
