@@ -61,11 +61,12 @@ Fetchers::~Fetchers() {
   for (auto& thread : threads_) thread.request_stop();  // all, before the first is waited for
 }
 
-void Fetchers::ask(const Job& job) {
+bool Fetchers::ask(const Job& job) {
   const std::lock_guard lock(mutex_);
-  if (jobs_.size() >= most_jobs || !pending_.insert(job.key).second) return;
+  if (jobs_.size() >= most_jobs || !pending_.insert(job.key).second) return false;
   jobs_.push_back(job);
   ready_.notify_one();
+  return true;
 }
 
 void Fetchers::run(const std::stop_token& stop) {

@@ -62,7 +62,7 @@ class Fetchers {
   Fetchers(unsigned threads, Fetch fetch);
   ~Fetchers();  // what has not begun will not
 
-  void ask(const Job& job);
+  bool ask(const Job& job);  // false: it was asked for already, or too much was
 
  private:
   void run(const std::stop_token& stop);

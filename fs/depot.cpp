@@ -97,6 +97,10 @@ struct Depot::Impl {
         layouts(layout_blocks),
         patience(options.patience),
         keeper(block_cache),
+        arrivals(options.arrivals,
+                 [this](const Fetchers::Job& job, const std::stop_token& stop) {
+                   fetch_arriving(job, stop);
+                 }),
         fetchers(options.fetchers, [this](const Fetchers::Job& job,
                                           const std::stop_token& stop) { fetch_ahead(job, stop); }),
         workers(worker_threads(), options.ready_memory) {}
@@ -172,27 +176,42 @@ struct Depot::Impl {
   }
 
   std::shared_ptr<const Bytes> hold_fetched(const ContentId& key) {
-    auto stored =
-        std::make_shared<const Bytes>(referred([&] { return remote.block(key.library, key.id); }));
+    auto stored = std::make_shared<const Bytes>(referred([&] {
+      return remote.arriving_block(key.library, key.id, [&](ByteView so_far, auto size) {
+        arrivals.came(key, so_far, size);
+      });
+    }));
     held.with([&](auto& lru) { return lru.put(key, stored, stored->size()); });
     return stored;
   }
 
+  // Null: somebody else has fetched it.
+  std::shared_ptr<const Bytes> fetch(const ContentId& key, const std::stop_token& stop,
+                                     bool urgent) {
+    auto waits = Waiting::at_most(patience, true);
+    waits.urgent = urgent;
+    waits.stop = stop;
+    const WaitAs background(std::move(waits));
+    std::shared_ptr<const Bytes> fetched;
+    if (held_block(key) || blocks.size(key.library, key.id)) return fetched;
+    block_flights.run(key, [&] {
+      if (auto here = held_block(key)) return here;
+      return fetched = hold_fetched(key);
+    });
+    return fetched;
+  }
+
   void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) {
     try {
-      auto waits = Waiting::at_most(patience, true);
-      waits.stop = stop;
-      const WaitAs ahead(std::move(waits));
-      if (held_block(job.key) || blocks.size(job.key.library, job.key.id)) return;
-      std::shared_ptr<const Bytes> fetched;
-      block_flights.run(job.key, [&] {
-        if (auto here = held_block(job.key)) return here;
-        return fetched = hold_fetched(job.key);
-      });
-      if (fetched) keeper.keep_patiently(job.key, job.kind, std::move(fetched), stop);
+      if (auto fetched = fetch(job.key, stop, false))
+        keeper.keep_patiently(job.key, job.kind, std::move(fetched), stop);
     } catch (const std::exception& e) {
       log::debug(e.what());  // whoever reads the block will hear it
     }
+  }
+  void fetch_arriving(const Fetchers::Job& job, const std::stop_token& stop) {
+    if (auto fetched = fetch(job.key, stop, true))
+      keeper.keep(job.key, job.kind, std::move(fetched));
   }
 
   Remote& remote;
@@ -206,7 +225,8 @@ struct Depot::Impl {
   SingleFlight<ContentId, Json> object_flights;
   SingleFlight<ContentId, std::shared_ptr<const Bytes>> block_flights;
   SingleFlight<ContentId, Sizes> size_flights;
-  Keeper keeper;      // threads, which use all of the above
+  Keeper keeper;  // threads, which use all of the above
+  Arrivals arrivals;
   Fetchers fetchers;  // and the keeper
   Workers workers;
 };
@@ -347,6 +367,20 @@ std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const Object
   });
   if (fetched) impl_->keeper.keep(key, kind, std::move(fetched));
   return stored;
+}
+
+bool Depot::arriving_part(const LibraryId& library, const ObjectId& id, const Arrivals::Part& part,
+                          MutableByteView out) {
+  patience::about_to_wait();
+  return impl_->arrivals.take({{library, id}, BlockCache::Kind::plain}, part, out);
+}
+
+bool Depot::spoiled(const LibraryId& library, const ObjectId& file) {
+  if (!impl_->arrivals.any_spoiled()) return false;
+  const auto known = known_file(library, file);
+  return known && std::ranges::any_of(known->blocks, [&](const ObjectId& block) {
+           return impl_->arrivals.spoiled({library, block});
+         });
 }
 
 void Depot::spend_block(const LibraryId& library, const ObjectId& id) {

@@ -15,6 +15,7 @@
 #include "base/guarded.hpp"
 #include "cache/block_cache.hpp"
 #include "cache/object_cache.hpp"
+#include "fs/arrivals.hpp"
 #include "fs/layout.hpp"
 #include "remote/remote.hpp"
 
@@ -27,7 +28,8 @@ class Depot {
   struct Options {
     std::uint64_t parsed_memory = std::uint64_t{24} << 20U;  // directories and files kept parsed
     std::uint64_t block_memory = std::uint64_t{48} << 20U;   // fetched blocks held in memory
-    unsigned fetchers = 8;  // block fetches in the background at once
+    unsigned fetchers = 8;   // block fetches in the background at once
+    unsigned arrivals = 12;  // those of which a part was wanted first
     std::uint64_t ready_memory = std::uint64_t{16} << 20U;  // of files, decrypted before asked for
     std::chrono::milliseconds patience{30'000};  // of those, with a server that says nothing
   };
@@ -69,6 +71,12 @@ class Depot {
   // the cache on the way.  Ask blocks().read() first where a part is enough.
   std::shared_ptr<const Bytes> block(const LibraryId& library, const ObjectId& id,
                                      BlockCache::Kind kind);
+  // Fills `out` with a part of a plain library's block as soon as that has come, not checked yet.
+  // False: ask block().
+  bool arriving_part(const LibraryId& library, const ObjectId& id, const Arrivals::Part& part,
+                     MutableByteView out);
+  // Whether a part of a file was given out so, and turned out to be damaged.
+  bool spoiled(const LibraryId& library, const ObjectId& file);
   // The same if memory has it, else null: never waits.
   std::shared_ptr<const Bytes> held_block(const LibraryId& library, const ObjectId& id);
   // Its reader has passed it: the first to go from memory, before what was fetched ahead.

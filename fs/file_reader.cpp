@@ -21,6 +21,7 @@ constexpr std::size_t cipher_block = LibraryKey::cipher_block;
 constexpr std::size_t look_ahead_to_learn = 4;  // blocks whose padding is asked for at once
 constexpr std::uint64_t near = std::uint64_t{1}
                                << 20U;  // the kernel's own read-ahead comes shuffled
+constexpr std::uint64_t worth_a_part = std::uint64_t{256} << 10U;  // of a block
 constexpr std::uint64_t proof = std::uint64_t{256} << 10U;  // read in a row by a sequential reader
 
 constexpr std::size_t aligned_down(std::size_t offset) {
@@ -118,6 +119,8 @@ struct FileReader::Impl : std::enable_shared_from_this<Impl> {
   Layout::Place locate(const Content& content, std::uint64_t offset);
   std::size_t read_block(const Content& content, const Layout::Place& place, std::uint64_t offset,
                          MutableByteView out);
+  bool take_part(const Content& content, const Layout::Place& place, std::uint64_t offset,
+                 MutableByteView out);
   bool see_here(const Content& content, std::size_t block);
   void see(const Content& content, std::size_t block, ByteView stored);
   bool read_cached(const ObjectId& block, std::size_t from, MutableByteView out);
@@ -267,7 +270,10 @@ std::size_t FileReader::Impl::read_block(const Content& c, const Layout::Place& 
   const auto& block_id = c.file->blocks[place.block];
   const auto seen = c.layout->with([&](const Layout& l) { return l.seen(place.block); });
   auto held = depot.held_block(library, block_id);
-  if (!held && !seen && !see_here(c, place.block)) held = fetch(block_id);
+  if (!held && !seen && !see_here(c, place.block)) {
+    if (take_part(c, place, offset, out)) return out.size();
+    held = fetch(block_id);
+  }
   if (held) see(c, place.block, *held);
 
   const auto length = c.layout->with([&](const Layout& l) { return l.length(place.block); });
@@ -277,6 +283,7 @@ std::size_t FileReader::Impl::read_block(const Content& c, const Layout::Place& 
   const auto from = static_cast<std::size_t>(offset - place.start);
   out = out.first(std::min(out.size(), static_cast<std::size_t>(length) - from));
   if (!held && read_cached(block_id, from, out)) return out.size();
+  if (!held && take_part(c, place, offset, out)) return out.size();
   if (!held) held = fetch(block_id);
 
   const ByteView stored = *held;
@@ -287,6 +294,20 @@ std::size_t FileReader::Impl::read_block(const Content& c, const Layout::Place& 
     std::memcpy(out.data(), stored.data() + from, out.size());
   }
   return out.size();
+}
+
+// A program waits no longer than it takes for what it has asked for: all of an encrypted block,
+// which nobody but us has checked; the part itself of a plain one.
+bool FileReader::Impl::take_part(const Content& c, const Layout::Place& place, std::uint64_t offset,
+                                 MutableByteView out) {
+  if (key || !patience::parts_will_do) return false;
+  const auto n = c.file->blocks.size();
+  const auto expected =
+      n == 1 ? file_size : c.layout->with([&](const Layout& l) { return l.length(place.block); });
+  if ((expected != 0 ? expected : file_size / n) < worth_a_part) return false;
+  const bool hurried = pace.with([](const Pace& p) { return p.window == 0; });
+  return depot.arriving_part(library, c.file->blocks[place.block],
+                             {offset - place.start, expected, hurried}, out);
 }
 
 // Plaintext of a block from the cache, of which no more is read than it takes.

@@ -152,6 +152,7 @@ Opened MountedFilesystem::open(Ino ino, int flags) {
     }
     return Opened{{ino, tree.stat_of(node)}, file, true};
   });
+  if (way && depot_.spoiled(way->library, id)) opened.keep_cache = false;
   if (way && !file->only_here) ahead_.reading(*std::move(way), id);
   if (file->writer && (flags & O_TRUNC) != 0 && file->content->size() != 0) {
     truncate(*file, 0);
@@ -178,6 +179,7 @@ Opened MountedFilesystem::create(Ino parent, std::string_view name, mode_t mode,
 
 std::size_t MountedFilesystem::read(const Handle& file, std::uint64_t offset, MutableByteView out) {
   const OnlyHere caller(file->only_here);
+  const PartsWillDo program(!file->writer);  // who writes may write back what was read
   try {
     return file->content->read(offset, out);
   } catch (const Error& error) {

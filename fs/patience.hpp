@@ -8,10 +8,15 @@
 // Some programs are to get only what is on this machine (fs/shield.hpp): inside an OnlyHere,
 // whatever would fetch something for them throws Error{denied}.
 //
+// A program's read of a large block needs not wait for the end of it (fs/arrivals.hpp): inside a
+// PartsWillDo what has come may be given out before it is checked.
+//
 // A worker's request may be given up by its caller (a signal): the caller has its
 // answer then, and whatever waits or would still wait throws Error{interrupted}
 // instead (base/waiting.hpp).
 #pragma once
+
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/waiting.hpp"
@@ -23,6 +28,7 @@ struct WouldBlock {};  // not an Error: nothing went wrong
 namespace patience {
 inline thread_local bool in_a_hurry = false;
 inline thread_local bool only_here = false;
+inline thread_local bool parts_will_do = false;
 
 // The same before what is fetched without being waited for.
 inline void about_to_fetch() {
@@ -39,28 +45,32 @@ inline void about_to_wait() {
 }
 }  // namespace patience
 
-class Hurry {
+// One of these words, said for a while.
+class Saying {
  public:
-  Hurry() noexcept : before_(patience::in_a_hurry) { patience::in_a_hurry = true; }
-  ~Hurry() { patience::in_a_hurry = before_; }
-  Hurry(const Hurry&) = delete;
-  Hurry& operator=(const Hurry&) = delete;
+  Saying(bool& word, bool value) noexcept : word_(word), before_(std::exchange(word, value)) {}
+  ~Saying() { word_ = before_; }
+  Saying(const Saying&) = delete;
+  Saying& operator=(const Saying&) = delete;
 
  private:
-  bool before_;
+  bool& word_;
+  const bool before_;
 };
 
-class OnlyHere {
+class Hurry : Saying {
  public:
-  explicit OnlyHere(bool only) noexcept : before_(patience::only_here) {
-    patience::only_here = only;
-  }
-  ~OnlyHere() { patience::only_here = before_; }
-  OnlyHere(const OnlyHere&) = delete;
-  OnlyHere& operator=(const OnlyHere&) = delete;
+  Hurry() noexcept : Saying(patience::in_a_hurry, true) {}
+};
 
- private:
-  bool before_;
+class OnlyHere : Saying {
+ public:
+  explicit OnlyHere(bool only) noexcept : Saying(patience::only_here, only) {}
+};
+
+class PartsWillDo : Saying {
+ public:
+  explicit PartsWillDo(bool will) noexcept : Saying(patience::parts_will_do, will) {}
 };
 
 }  // namespace nacre

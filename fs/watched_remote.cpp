@@ -110,8 +110,9 @@ std::vector<FsObject> WatchedRemote::objects(const LibraryId& library,
                                              std::span<const ObjectId> ids) {
   return ask([&] { return remote_->objects(library, ids); });
 }
-Bytes WatchedRemote::block(const LibraryId& library, const ObjectId& id) {
-  auto stored = ask([&] { return remote_->block(library, id); });
+Bytes WatchedRemote::arriving_block(const LibraryId& library, const ObjectId& id,
+                                    const BlockArrives& arrives) {
+  auto stored = ask([&] { return remote_->arriving_block(library, id, arrives); });
   received_ += stored.size();
   return stored;
 }

@@ -50,7 +50,11 @@ class WatchedRemote final : public Remote {
   std::vector<LibraryHead> heads(std::span<const LibraryId> libraries) override;
   Commit commit(const LibraryId& library, const ObjectId& id) override;
   std::vector<FsObject> objects(const LibraryId& library, std::span<const ObjectId> ids) override;
-  Bytes block(const LibraryId& library, const ObjectId& id) override;
+  Bytes block(const LibraryId& library, const ObjectId& id) override {
+    return arriving_block(library, id, {});
+  }
+  Bytes arriving_block(const LibraryId& library, const ObjectId& id,
+                       const BlockArrives& arrives) override;
   std::vector<std::uint64_t> block_sizes(const LibraryId& library, const ObjectId& file) override;
   std::vector<ObjectId> missing_objects(const LibraryId& library,
                                         std::span<const ObjectId> ids) override;

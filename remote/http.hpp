@@ -64,6 +64,11 @@ struct HttpRequest {
   // Takes a successful body piece by piece instead of HttpReply::body; runs on the
   // connection's thread, must not throw nor wait; false ends the transfer.
   std::function<bool(ByteView)> sink;
+
+  // Is told, for each piece of a successful body that goes to HttpReply::body, all of it so far and
+  // the length that was announced (0: none); on the connection's thread, must not throw nor wait.
+  // Begins anew where another try does.
+  std::function<void(ByteView, std::uint64_t)> arrives;
 };
 
 struct HttpReply {

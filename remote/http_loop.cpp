@@ -149,12 +149,13 @@ std::size_t HttpLoop::Transfer::on_body(char* data, std::size_t, std::size_t siz
     return 0;
   }
   try {
-    if (body.empty()) {
-      curl_off_t length = -1;
-      curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-      if (length > 0) body.reserve(std::min(limit, static_cast<std::size_t>(length)));
-    }
+    curl_off_t length = -1;
+    curl_easy_getinfo(transfer.easy.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const auto announced = static_cast<std::uint64_t>(std::max<curl_off_t>(length, 0));
+    if (body.empty()) body.reserve(std::min<std::uint64_t>(limit, announced));
     body.insert(body.end(), bytes.begin(), bytes.end());
+    if (transfer.request.arrives && status >= 200 && status < 300)
+      transfer.request.arrives(body, announced);
   } catch (const std::bad_alloc&) {
     transfer.too_large = true;
     return 0;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -87,6 +88,16 @@ class Remote {
 
   // The stored bytes of a block, checked against its id.
   virtual Bytes block(const LibraryId& library, const ObjectId& id) = 0;
+
+  // The same; `arrives` is told what has come of it so far, not checked, and its size as the
+  // server says (0: unknown), as often as something comes: by another thread, which it must not
+  // keep waiting.  It throws nothing, and may hear nothing at all.
+  using BlockArrives = std::function<void(ByteView so_far, std::uint64_t size)>;
+  virtual Bytes arriving_block(const LibraryId& library, const ObjectId& id,
+                               const BlockArrives& arrives) {
+    (void)arrives;
+    return block(library, id);
+  }
 
   // The stored sizes of a file's blocks, in order, without fetching them.
   virtual std::vector<std::uint64_t> block_sizes(const LibraryId& library,

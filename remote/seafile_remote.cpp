@@ -42,7 +42,11 @@ class SeafileRemote final : public Remote {
   std::vector<LibraryHead> heads(std::span<const LibraryId> libraries) override;
   Commit commit(const LibraryId& library, const ObjectId& id) override;
   std::vector<FsObject> objects(const LibraryId& library, std::span<const ObjectId> ids) override;
-  Bytes block(const LibraryId& library, const ObjectId& id) override;
+  Bytes block(const LibraryId& library, const ObjectId& id) override {
+    return arriving_block(library, id, {});
+  }
+  Bytes arriving_block(const LibraryId& library, const ObjectId& id,
+                       const BlockArrives& arrives) override;
   std::vector<std::uint64_t> block_sizes(const LibraryId& library, const ObjectId& file) override;
   std::vector<ObjectId> missing_objects(const LibraryId& library,
                                         std::span<const ObjectId> ids) override {
@@ -266,11 +270,13 @@ void SeafileRemote::throw_absent(const LibraryId& library, const char* call, con
   throw Error(Errc::internal, what + id.hex() + ": no failure");
 }
 
-Bytes SeafileRemote::block(const LibraryId& library, const ObjectId& id) {
+Bytes SeafileRemote::arriving_block(const LibraryId& library, const ObjectId& id,
+                                    const BlockArrives& arrives) {
   auto request = get(repo_path(library, "block/" + id.hex()));
   request.max_reply = max_block;
   request.time_limit = block_time;
   request.bulk = true;
+  request.arrives = arrives;
   auto reply = link_.sync(library, std::move(request));
   if (!reply.ok()) throw_absent(library, "check-blocks", id, reply, "block ");
   if (!options_.unverified_blocks && sha1(reply.body) != id) {
