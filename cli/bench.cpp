@@ -21,6 +21,7 @@
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
 #include "cli/folders.hpp"
+#include "cli/progress.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
 
@@ -167,6 +168,7 @@ std::optional<double> upload(Remote& remote, const BenchOptions& options, const 
                      "Type yes to go on:",
                  "yes", "bench: nobody to ask; say --yes to send"))
     return std::nullopt;
+  const ShowWhile shown(io.err, {.what = "bench"});
   Scratch scratch(remote, options.upload);
   const auto rate = rate_of(interrupts, [&](std::uint64_t) -> std::optional<std::uint64_t> {
     Bytes block(block_size);
@@ -255,8 +257,12 @@ void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
   if (!needed && accounts().size() != 1) return;  // of which, nobody has said
   try {
     const auto remote = open_account(choose_account(options.account), false);
-    figures.round_trip = round_trip(*remote, interrupts);
-    if (!options.library.empty()) figures.download = download(*remote, options.library, interrupts);
+    const auto measuring = [&](auto work) {
+      return with_progress(io.err, {.what = "bench"}, work);
+    };
+    figures.round_trip = measuring([&] { return round_trip(*remote, interrupts); });
+    if (!options.library.empty())
+      figures.download = measuring([&] { return download(*remote, options.library, interrupts); });
     if (!options.upload.empty()) figures.upload = upload(*remote, options, io, interrupts);
   } catch (const Error& error) {
     if (needed) throw;
@@ -270,8 +276,10 @@ void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
 Exit bench(const BenchOptions& options, const Io& io) {
   const BlockedSignals interrupts;
   Figures figures;
+  const auto measuring = [&](auto work) { return with_progress(io.err, {.what = "bench"}, work); };
   for (auto* measure : {measure_ciphers, measure_disk}) {
-    std::ranges::move(measure(cache_folder()), std::back_inserter(figures.machine));
+    std::ranges::move(measuring([&] { return measure(cache_folder()); }),
+                      std::back_inserter(figures.machine));
     check(interrupts);
   }
   ask_the_server(options, figures, io, interrupts);

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <sstream>
 #include <thread>
@@ -26,6 +27,7 @@
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
 #include "cli/keyring.hpp"
+#include "cli/progress.hpp"
 #include "fs/control.hpp"
 #include "fs/mountpoint.hpp"
 #include "fs/size_text.hpp"
@@ -234,10 +236,13 @@ Finding look_at_space(const std::string& what, std::uint64_t available, std::uin
 Exit doctor(const DoctorOptions& options, const Io& io) {
   const auto checked =
       options.account.empty() ? accounts() : std::vector{choose_account(options.account)};
+  std::optional<ShowWhile> looking;
+  looking.emplace(io.err, LongWork{.what = "doctor"});
   Findings all = {look_at_device(), look_at_helper(), look_at_allow_other(), look_at_keyring()};
   look_at_folders(all);
   for (const auto& mountpoint : mounts_of_nacre()) all.push_back(look_at_mount(mountpoint));
   for (const auto& account : checked) look_at_account(account, all);
+  looking.reset();
   if (options.json) {
     io.out << json_of(all) << '\n';
   } else {

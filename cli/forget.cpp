@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <ostream>
 
 #include "base/error.hpp"
 #include "cli/accounts.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/commands.hpp"
 #include "cli/confirm.hpp"
 #include "cli/folders.hpp"
 #include "cli/keyring.hpp"
+#include "cli/logout.hpp"
+#include "cli/progress.hpp"
 #include "fs/control.hpp"
 #include "fs/size_text.hpp"
 #include "fs/unsent.hpp"
@@ -80,14 +84,13 @@ std::size_t unsent_in(const stdfs::path& state_dir) {
   return names;
 }
 
-void tell_server(const std::string& alias, const Io& io) {
-  const auto account = find_account(alias);
-  if (!account || !logged_in(*account)) return;
-  try {
-    log_out(account->server, load_token(*account));
-  } catch (const Error& e) {
-    io.err << "nacre: " << alias << ": the server was not told: " << e.what()
-           << "; remove this device on its web page\n";
+void remove(const std::string& alias, const std::vector<stdfs::path>& traces) {
+  forget_in_keyring(alias);
+  forget_device_key(state_folder() / alias);
+  for (const auto& path : traces) {
+    std::error_code error;
+    stdfs::remove_all(path, error);
+    if (error) throw Error(Errc::denied, path.string() + ": " + error.message());
   }
 }
 
@@ -122,14 +125,14 @@ Exit forget(const ForgetOptions& options, const Io& io) {
     io.err << "nacre: nothing was removed\n";
     return Exit::failed;
   }
-  tell_server(options.account, io);
-  forget_in_keyring(options.account);
-  forget_device_key(state_folder() / options.account);
-  for (const auto& path : traces) {
-    std::error_code error;
-    stdfs::remove_all(path, error);
-    if (error) throw Error(Errc::denied, path.string() + ": " + error.message());
+  const auto account = find_account(options.account);
+  std::optional<Secret> token;
+  if (account && logged_in(*account)) token = load_token(*account);
+  {
+    const BlockedSignals whole;  // it is done to the end
+    with_progress(io.err, {.what = "forget"}, [&] { remove(options.account, traces); });
   }
+  if (token) tell_server(*account, *token, io);
   return Exit::ok;
 }
 

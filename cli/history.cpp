@@ -10,7 +10,7 @@ constexpr std::chrono::minutes longest{10};  // each commit is asked for by itse
 
 const char* form(bool json) { return json ? "json" : "text"; }
 
-// What takes as long as the server needs, of which nobody knows how long that is.
+// What takes as long as the server needs.
 Exit ask(const char* what, const std::string& mountpoint, const ControlRequest& request,
          const Io& io) {
   return ask_mount(mountpoint, request, longest, io, {.what = what});

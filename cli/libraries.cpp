@@ -6,8 +6,10 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "cli/accounts.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/commands.hpp"
 #include "cli/new_password.hpp"
+#include "cli/progress.hpp"
 #include "crypto/random.hpp"
 #include "fs/shown_text.hpp"
 #include "fs/size_text.hpp"
@@ -39,7 +41,7 @@ int newest_encryption(const ServerAddress& server) {
 
 Exit libraries(const LibrariesOptions& options, const Io& io) {
   const auto remote = open_account(choose_account(options.account), false);
-  auto all = remote->libraries();
+  auto all = with_progress(io.err, {.what = "libraries"}, [&] { return remote->libraries(); });
   std::ranges::sort(all, {}, &LibraryInfo::name);
   if (options.json) {
     io.out << json_of(all) << '\n';
@@ -61,24 +63,29 @@ Exit create_library(const CreateLibraryOptions& options, const Io& io) {
   if (options.name.empty()) throw UsageError("libraries create: the name is empty");
   const auto account = choose_account(options.account);
   const auto remote = open_account(account, false);
-  for (const auto& library : remote->libraries())
+  const auto working = [&](auto work) {
+    return with_progress(io.err, {.what = "libraries create"}, work);
+  };
+  for (const auto& library : working([&] { return remote->libraries(); }))
     if (library.name == options.name && library.owner == remote->user())
       throw Error(Errc::exists, options.name + ": you have a library of this name; choose another");
 
   std::optional<LibraryKey> key;
   NewLibrary library{.id = random_library_id(), .name = options.name, .encryption = {}};
   if (options.encrypted) {
-    const auto version =
-        options.encryption != 0 ? options.encryption : newest_encryption(account.server);
+    const auto version = options.encryption != 0
+                             ? options.encryption
+                             : working([&] { return newest_encryption(account.server); });
     std::optional<Secret> read;
     if (source.given.given())
       read = read_one_secret(source.given, "New password of " + options.name);
     const auto password = new_password(source, std::move(read), options.name, {}, io);
-    auto fresh = make_library_key(library.id, version, password);
+    auto fresh = working([&] { return make_library_key(library.id, version, password); });
     library.encryption = std::move(fresh.encryption);
     key = std::move(fresh.key);
   }
-  const auto made = remote->create_library(library);
+  const auto made = working([&] { return remote->create_library(library); });
+  const BlockedSignals whole;             // from here on it is done to the end
   io.out << made.id.text() << std::endl;  // it is there, whatever becomes of the rest
   if (key) known_keys_of(account, {}).remember(library.id, library.encryption, *key);
   return Exit::ok;

@@ -4,9 +4,11 @@
 
 #include "base/error.hpp"
 #include "cli/accounts.hpp"
+#include "cli/blocked_signals.hpp"
 #include "cli/browser.hpp"
 #include "cli/commands.hpp"
 #include "cli/keyring.hpp"
+#include "cli/progress.hpp"
 #include "crypto/random.hpp"
 
 namespace nacre {
@@ -66,7 +68,8 @@ Exit login(const LoginOptions& options, const Io& io) {
     password = read_one_secret(options.password, "Password of " + options.user);
     request.password = &*password;
   }
-  const auto result = log_in(request);
+  const auto result = with_progress(io.err, {.what = "login"}, [&] { return log_in(request); });
+  const BlockedSignals whole;  // from here on it is done to the end
 
   if (!result.user.empty()) account.user = result.user;
   account.alias =

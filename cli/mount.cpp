@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <iostream>
 #include <optional>
 #include <ostream>
 
@@ -16,6 +17,7 @@
 #include "cli/library_password.hpp"
 #include "cli/mount_options.hpp"
 #include "cli/mounts.hpp"
+#include "cli/progress.hpp"
 #include "cli/service.hpp"
 #include "cli/sleep.hpp"
 #include "cli/source.hpp"
@@ -79,6 +81,8 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
     if (options.password.fd > STDERR_FILENO) ::close(*options.password.fd);
     start_log(state_dir);
   }
+  std::optional<ShowWhile> waiting;  // for the server; also in the background's child
+  waiting.emplace(std::cerr, LongWork{.what = "mount"});
   std::optional<Desktop> desktop;
   std::optional<SleepGuard> sleep_guard;
   MountPlan plan{.mountpoint = mountpoint,
@@ -96,6 +100,7 @@ Exit serve(const MountOptions& options, const Tuning& tuning, const Ready& ready
                  .shield = tuning.shield,
                  .fuse_options = tuning.fuse,
                  .ready = [&] {
+                   waiting.reset();
                    remember(mountpoint, std::exchange(to_remember, {}));
                    log::info("mounted " + source.shown + " on " + mountpoint.string());
                    ready();

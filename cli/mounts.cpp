@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <ostream>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -18,14 +19,24 @@ Exit exit_of(int status) noexcept {
   return status >= 0 && status <= 4 ? static_cast<Exit>(status) : Exit::failed;
 }
 
+// How far the mount is with what this process waits for.
+Amount reached_at(const std::filesystem::path& mountpoint) {
+  std::istringstream said(answer_of(mountpoint, {"progress"}, std::chrono::seconds(5)));
+  Amount amount;
+  said >> amount.done >> amount.total >> amount.unit;
+  return amount;
+}
+
 }  // namespace
 
 Exit ask_mount(const std::string& mountpoint, const ControlRequest& request,
                std::chrono::seconds timeout, const Io& io, const LongWork& told) {
   const auto path = absolute_mountpoint(mountpoint);
   ControlReply reply;
+  auto shown = told;
+  if (!shown.look) shown.look = [&] { return reached_at(path); };
   try {
-    reply = with_progress(io.err, told,
+    reply = with_progress(io.err, shown,
                           [&] { return control_call(control_path(path), request, timeout); });
   } catch (const Error& e) {
     throw Error(e.code(), mountpoint + ": " + e.what());

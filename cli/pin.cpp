@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "cli/commands.hpp"
+#include "cli/if_interrupted.hpp"
 #include "cli/mount_status.hpp"
 #include "cli/mounted_path.hpp"
 #include "cli/mounts.hpp"
@@ -36,6 +37,8 @@ Amount look_at(const MountedPath& place) {
 }
 
 Exit wait_until_here(const MountedPath& place, const std::string& path, const Io& io) {
+  const IfInterrupted said(
+      path + " stays pinned, and is fetched in the background; `nacre unpin` " + "lets it go");
   Progress progress(io.err, path);
   for (;;) {
     const auto reply =
@@ -46,8 +49,7 @@ Exit wait_until_here(const MountedPath& place, const std::string& path, const Io
     }
     const auto line = reply.text.find('\n');
     if (reply.text.substr(0, line) == "complete") return Exit::ok;
-    const auto amount = look_at(place);
-    progress.show(amount.done, amount.total);
+    progress.show(look_at(place));
   }
 }
 
@@ -80,6 +82,7 @@ Exit unpin(const UnpinOptions& options, const Io& io) {
 Exit evict(const EvictOptions& options, const Io& io) {
   return for_each(options.paths, [&](const std::string& path) {
     const auto place = find_mounted(path);
+    const IfInterrupted said("evict: it goes on to its end");
     return ask_mount(place.mountpoint, request_of("evict", place.inside), to_look, io,
                      {.what = "evict"});
   });

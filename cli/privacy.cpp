@@ -9,7 +9,7 @@ Exit privacy(const PrivacyOptions& options, const Io& io) {
   const auto [mountpoint, inside] = find_mounted(options.path);
   return ask_mount(mountpoint,
                    {.words = {"privacy", inside, options.json ? "json" : "text"}, .secret = {}},
-                   std::chrono::minutes(2), io);
+                   std::chrono::minutes(2), io, {.what = "privacy"});
 }
 
 }  // namespace nacre

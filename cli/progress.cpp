@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 
@@ -19,6 +20,12 @@ constexpr auto window = 5s;  // that a rate is of
 constexpr auto before_showing = 1s;
 constexpr auto between = 500ms;
 
+std::string few(double number) {
+  const auto tenths = std::llround(number * 10);
+  if (tenths >= 100) return std::to_string(tenths / 10);
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
+}
+
 std::string two(std::int64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); }
 
 }  // namespace
@@ -29,18 +36,19 @@ void Rate::add(std::uint64_t total, Clock::time_point now) {
   while (seen_.size() > 2 && now - seen_.front().first > window) seen_.pop_front();
 }
 
-std::uint64_t Rate::per_second() const {
+double Rate::per_second() const {
   if (seen_.size() < 2) return 0;
   const std::chrono::duration<double> time = seen_.back().first - seen_.front().first;
   if (time.count() <= 0) return 0;
-  const auto bytes = static_cast<double>(seen_.back().second - seen_.front().second);
-  return static_cast<std::uint64_t>(bytes / time.count());
+  return static_cast<double>(seen_.back().second - seen_.front().second) / time.count();
 }
 
 std::optional<std::chrono::seconds> Rate::until(std::uint64_t left) const {
   const auto rate = per_second();
-  if (rate == 0) return std::nullopt;
-  return std::chrono::seconds((left + rate - 1) / rate);
+  if (rate <= 0) return std::nullopt;
+  constexpr double most = 1e9;
+  const auto seconds = std::ceil(std::min(most, static_cast<double>(left) / rate));
+  return std::chrono::seconds(static_cast<std::int64_t>(seconds));
 }
 
 std::string time_left_text(std::chrono::seconds left) {
@@ -71,12 +79,22 @@ Progress::~Progress() {
   if (shown_) err_ << "\r\x1b[K" << std::flush;
 }
 
-std::string Progress::line(std::uint64_t done, std::uint64_t total, std::size_t width) const {
-  auto text = size_text(done);
-  if (total > 0) text += " of " + size_text(total);
-  if (const auto rate = rate_.per_second(); rate > 0) text += ", " + size_text(rate) + "/s";
-  const auto left = total > done ? rate_.until(total - done) : std::nullopt;
+std::string amount_text(const Amount& amount, const Rate& rate) {
+  const auto& [done, total, unit] = amount;
+  const bool bytes = unit.empty();
+  auto text = bytes ? size_text(done) : std::to_string(done);
+  if (total > 0) text += bytes ? " of " + size_text(total) : " of about " + std::to_string(total);
+  if (!bytes) text += " " + unit;
+  if (const auto speed = rate.per_second(); speed > 0)
+    text += ", " + (bytes ? size_text(static_cast<std::uint64_t>(speed)) : few(speed)) + "/s";
+  const auto left = total > done ? rate.until(total - done) : std::nullopt;
   if (left) text += ", " + time_left_text(*left) + " left";
+  return text;
+}
+
+std::string Progress::line(const Amount& amount, std::size_t width) const {
+  const auto done = amount.done, total = amount.total;
+  auto text = done > 0 || total > 0 ? amount_text(amount, rate_) : std::string();
   if (total == 0) {
     const auto time = std::chrono::duration_cast<std::chrono::seconds>(Rate::Clock::now() - began_);
     text = time_left_text(time) + (done > 0 ? "  " + text : "");
@@ -89,27 +107,35 @@ std::string Progress::line(std::uint64_t done, std::uint64_t total, std::size_t 
   return before + text;
 }
 
-void Progress::show(std::uint64_t done, std::uint64_t total) {
-  rate_.add(done);
+void Progress::show(const Amount& amount) {
+  rate_.add(amount.done);
   if (!terminal_ || Rate::Clock::now() - began_ < before_showing) return;
   const auto width = terminal::size(STDERR_FILENO).columns - 1;
-  const auto text = line(std::min(done, total == 0 ? done : total), total, width);
+  auto shown = amount;
+  if (shown.total > 0) shown.done = std::min(shown.done, shown.total);
+  const auto text = line(shown, width);
   err_ << '\r' << terminal::cut(text, width) << "\x1b[K" << std::flush;
   shown_ = true;
 }
 
-void show_while(const std::stop_token& stop, Progress& progress,
-                const std::function<Amount()>& look) {
+ShowWhile::ShowWhile(std::ostream& err, LongWork told)
+    : told_(std::move(told)), progress_(err, told_.what) {
+  if (progress_.wanted())
+    thread_ = std::jthread([this](const std::stop_token& stop) { look(stop); });
+}
+
+void ShowWhile::look(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
   while (!never.wait_for(lock, stop, between, [] { return false; }) && !stop.stop_requested()) {
+    Amount amount;
     try {
-      const auto amount = look();
-      progress.show(amount.done, amount.total);
+      if (told_.look) amount = told_.look();
     } catch (const std::exception&) {
       // The work itself will say what is wrong.
     }
+    if (!stop.stop_requested()) progress_.show(amount);
   }
 }
 

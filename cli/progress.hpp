@@ -17,13 +17,13 @@
 
 namespace nacre {
 
-// Bytes a second over the last few.
+// How many a second, over the last few.
 class Rate {
  public:
   using Clock = std::chrono::steady_clock;
 
   void add(std::uint64_t total, Clock::time_point now = Clock::now());
-  [[nodiscard]] std::uint64_t per_second() const;
+  [[nodiscard]] double per_second() const;
   // Until so many more have come; nullopt: nobody knows.
   [[nodiscard]] std::optional<std::chrono::seconds> until(std::uint64_t left) const;
 
@@ -37,6 +37,16 @@ std::string time_left_text(std::chrono::seconds left);
 // "[=====>    ]", so many characters with what encloses them.
 std::string bar(std::uint64_t done, std::uint64_t total, std::size_t width);
 
+// How far something is.
+struct Amount {
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;  // 0: nobody knows
+  std::string unit = {};    // what is counted, its total an estimate; empty: bytes
+};
+
+// "3 of about 10 files, 1.5/s, 0:05 left", as far as it is known
+std::string amount_text(const Amount& amount, const Rate& rate);
+
 class Progress {
  public:
   Progress(std::ostream& err, std::string what);
@@ -46,11 +56,10 @@ class Progress {
 
   [[nodiscard]] bool wanted() const noexcept { return terminal_; }
 
-  // Total 0: what has come is known, and not how much there is.
-  void show(std::uint64_t done, std::uint64_t total);
+  void show(const Amount& amount);
 
  private:
-  [[nodiscard]] std::string line(std::uint64_t done, std::uint64_t total, std::size_t width) const;
+  [[nodiscard]] std::string line(const Amount& amount, std::size_t width) const;
 
   std::ostream& err_;
   const std::string what_;
@@ -60,29 +69,30 @@ class Progress {
   bool shown_ = false;
 };
 
-struct Amount {
-  std::uint64_t done = 0, total = 0;
-};
-
 // Work that may take long: what it is called, and how far it is.
 struct LongWork {
-  std::string what = {};                                   // empty: nothing is shown of it
-  std::function<Amount()> look = [] { return Amount(); };  // may throw
+  std::string what = {};              // empty: nothing is shown of it
+  std::function<Amount()> look = {};  // may throw; empty: only that it takes its time
 };
 
-// Until `stop` is requested.
-void show_while(const std::stop_token& stop, Progress& progress,
-                const std::function<Amount()>& look);
+// Shows it from a thread of its own while this lives.
+class ShowWhile {
+ public:
+  ShowWhile(std::ostream& err, LongWork told);
 
-// Does the work, which waits and prints nothing, while a thread looks how far it is.
+ private:
+  void look(const std::stop_token& stop);
+
+  const LongWork told_;
+  Progress progress_;
+  std::jthread thread_;  // last: it ends before the line is taken away
+};
+
+// Does the work, which waits and prints nothing.
 template <class Work>
 auto with_progress(std::ostream& err, const LongWork& told, Work work) {
-  if (told.what.empty()) return work();
-  Progress progress(err, told.what);
-  // It stops looking before the line is taken away.
-  const std::jthread watcher([&](const std::stop_token& stop) {
-    if (progress.wanted()) show_while(stop, progress, told.look);
-  });
+  std::optional<ShowWhile> shown;
+  if (!told.what.empty()) shown.emplace(err, told);
   return work();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.hpp"
 #include "cli/folders.hpp"
+#include "cli/if_interrupted.hpp"
 #include "cli/mount_status.hpp"
 #include "cli/mounted_path.hpp"
 #include "cli/mounts.hpp"
@@ -22,6 +23,7 @@ Exit sync(const SyncOptions& options, const Io& io) {
     request.words.push_back(place.inside);
   }
   Sending sending(absolute_mountpoint(mountpoint));
+  const IfInterrupted said("sync: sending goes on in the background; `nacre status` shows it");
   // The daemon keeps to the timeout and says what is still waiting: give it time to.
   return ask_mount(mountpoint, request, std::chrono::seconds(options.timeout + 15), io,
                    {.what = "sending", .look = [&] { return sending.look(); }});

@@ -51,8 +51,9 @@ Exit umount(const UmountOptions& options, const Io& io) {
                                 {.what = "sending", .look = [&] { return sending.look(); }});
     if (said != Exit::ok) return said;
     if (!gone_within(path, std::chrono::seconds(30)))
-      throw Error(Errc::busy,
-                  options.mountpoint + ": in use; close what uses it (fuser -vm shows it)");
+      throw Error(Errc::busy, options.mountpoint +
+                                  ": its daemon has ended it, and it is still there; was it "
+                                  "mounted on more than once? findmnt shows it");
     if (!daemon.ended_within(std::chrono::seconds(60)))
       throw Error(Errc::busy,
                   options.mountpoint + ": unmounted, but its daemon is still at work; see its log");

@@ -16,7 +16,7 @@ Exit unlock(const UnlockOptions& options, const Io& io) {
   const auto ask = [&](const Secret& password) {
     request.secret = password.clone();
     // The daemon may have to ask the server for the library's head.
-    return ask_mount(options.mountpoint, request, std::chrono::minutes(2), io);
+    return ask_mount(options.mountpoint, request, std::chrono::minutes(2), io, {.what = "unlock"});
   };
   const bool may_be_known =
       !options.password.given() && !options.remember_password && !options.accept_new_key;

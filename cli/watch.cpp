@@ -240,7 +240,8 @@ class TrafficMeter {
       sent_before_ = status.sent_bytes;
     }
     const auto sent = status.sent_bytes - std::min(status.sent_bytes, sent_before_);
-    return {received_.per_second(), sent_.per_second(),
+    return {static_cast<std::uint64_t>(received_.per_second()),
+            static_cast<std::uint64_t>(sent_.per_second()),
             sent_.until(pending_ - std::min(pending_, sent))};
   }
 

@@ -9,7 +9,7 @@ Exit why(const WhyOptions& options, const Io& io) {
   const auto [mountpoint, inside] = find_mounted(options.path);
   return ask_mount(mountpoint,
                    {.words = {"why", inside, options.json ? "json" : "text"}, .secret = {}},
-                   std::chrono::minutes(2), io);
+                   std::chrono::minutes(2), io, {.what = "why"});
 }
 
 }  // namespace nacre

@@ -9,15 +9,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <span>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
@@ -177,12 +180,14 @@ Bytes reply_bytes(ControlReply reply) {
   return bytes;
 }
 
-bool of_this_user(int fd) {
+std::optional<ucred> peer_of(int fd) {
   ucred peer = {};
   socklen_t size = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == ::geteuid() || peer.uid == 0;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer;
 }
+
+bool is_this_user(const ucred& peer) { return peer.uid == ::geteuid() || peer.uid == 0; }
 
 stdfs::path runtime_folder() {
   const char* set = std::getenv("XDG_RUNTIME_DIR");
@@ -268,29 +273,53 @@ struct ControlServer::Impl {
 
   void accept_all() {
     for (;;) {
-      std::array<pollfd, 2> pollers = {pollfd{listener.get(), POLLIN, 0},
-                                       pollfd{stop.get(), POLLIN, 0}};
+      std::vector<pollfd> pollers = {{listener.get(), POLLIN, 0}, {stop.get(), POLLIN, 0}};
+      for (const auto& caller : callers)
+        if (!caller.gone.stop_requested()) pollers.push_back({caller.fd.get(), POLLRDHUP, 0});
       if (::poll(pollers.data(), pollers.size(), -1) < 0 && errno != EINTR) return;
       if (pollers[1].revents != 0) return;
-      if (pollers[0].revents == 0) continue;
-      Fd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      std::erase_if(callers, [](const Caller& caller) { return caller.done.load(); });
-      if (fd.get() < 0 || !of_this_user(fd.get()) || callers.size() >= max_callers) continue;
-      auto& caller = callers.emplace_back(std::move(fd));
-      caller.thread = std::jthread([this, &caller] {
-        converse(caller.fd.get());
-        ::shutdown(caller.fd.get(), SHUT_RDWR);
-        caller.done = true;
-      });
+      for (auto& caller : callers)
+        if (hung_up(pollers, caller.fd.get())) caller.gone.request_stop();
+      if (pollers[0].revents != 0) accept_one();
     }
   }
 
-  void converse(int fd) const noexcept {
+  static bool hung_up(std::span<const pollfd> pollers, int fd) {
+    return std::ranges::any_of(
+        pollers, [fd](const pollfd& poller) { return poller.fd == fd && poller.revents != 0; });
+  }
+
+  void accept_one() {
+    Fd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    std::erase_if(callers, [](const Caller& caller) { return caller.done.load(); });
+    const auto peer = peer_of(fd.get());
+    if (!peer || !is_this_user(*peer) || callers.size() >= max_callers) return;
+    auto& caller = callers.emplace_back(std::move(fd));
+    caller.thread = std::jthread([this, &caller, pid = peer->pid] {
+      converse(caller, pid);
+      ::shutdown(caller.fd.get(), SHUT_RDWR);
+      caller.done = true;
+    });
+  }
+
+  struct Caller {
+    explicit Caller(Fd connection) : fd(std::move(connection)) {}
+    Fd fd;
+    std::stop_source gone;  // requested when it has hung up
+    std::atomic<bool> done = false;
+    std::jthread thread;
+  };
+
+  void converse(const Caller& caller, pid_t pid) const noexcept {
+    const int fd = caller.fd.get();
     try {
       ControlReply reply;
       try {
         Channel asked(fd, Clock::now() + talk_time);
-        reply = handle(read_request(asked));
+        auto request = read_request(asked);
+        request.caller = pid;
+        request.gone = caller.gone.get_token();
+        reply = handle(std::move(request));
       } catch (const Error& e) {
         reply = {.status = exit_status(e.code()), .text = e.what()};
       }
@@ -299,13 +328,6 @@ struct ControlServer::Impl {
       log::debug(e.what());
     }
   }
-
-  struct Caller {
-    explicit Caller(Fd connection) : fd(std::move(connection)) {}
-    Fd fd;
-    std::atomic<bool> done = false;
-    std::jthread thread;
-  };
 
   stdfs::path socket;
   Handler handle;
@@ -321,11 +343,9 @@ ControlServer::~ControlServer() = default;
 
 pid_t control_peer(const stdfs::path& socket) {
   const auto fd = connected(socket);
-  ucred peer = {};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    fail("control socket", errno);
-  return peer.pid;
+  const auto peer = peer_of(fd.get());
+  if (!peer) fail("control socket", errno);
+  return peer->pid;
 }
 
 ControlReply control_call(const stdfs::path& socket, const ControlRequest& request,

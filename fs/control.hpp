@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,14 @@ struct ControlRequest {
   //   second and begins with a line "complete" or "fetching"; history PATH text|json COUNT
   //   [BEFORE]; restore PATH COMMIT [NEW].  A PATH is from the mount's top, names with slashes
   //   between.
+  //   progress, whose answer is "DONE TOTAL UNIT" of the request that the same process waits for:
+  //   TOTAL is an estimate, 0 where there is none; UNIT is empty where nothing is counted.
   std::vector<std::string> words;
   std::optional<Secret> secret;
+
+  // Filled in by the server.
+  pid_t caller = 0;           // the process that asks
+  std::stop_token gone = {};  // requested: it has hung up
 };
 
 struct ControlReply {

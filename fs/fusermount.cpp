@@ -112,16 +112,16 @@ Fd mount_by_helper(const files::path& mountpoint, const std::vector<std::string>
   return kernel;
 }
 
-bool unmount_by_fusermount(const files::path& mountpoint, Unmount how) try {
+std::optional<std::string> unmount_by_fusermount(const files::path& mountpoint, Unmount how) try {
   const bool at_once = how == Unmount::at_once;
   if (has_fusermount_helper()) {
     ask_helper({at_once ? "detach" : "unmount", mountpoint.string()});
-    return true;
+    return std::nullopt;
   }
-  return !run_fusermount({at_once ? "-uz" : "-u", "--", mountpoint.string()});
+  return run_fusermount({at_once ? "-uz" : "-u", "--", mountpoint.string()});
 } catch (const Error& error) {
   log::debug(error.what());
-  return false;
+  return error.what();
 }
 
 std::optional<std::string> run_fusermount(std::vector<std::string> words) {

@@ -30,7 +30,8 @@ Fd mount_by_helper(const std::filesystem::path& mountpoint,
 enum class Unmount { when_unused, at_once };
 
 // By the helper, where there is one.  Whether it succeeded.
-bool unmount_by_fusermount(const std::filesystem::path& mountpoint, Unmount how);
+std::optional<std::string> unmount_by_fusermount(const std::filesystem::path& mountpoint,
+                                                 Unmount how);
 
 // Runs it here; what it complains about, if it fails.
 std::optional<std::string> run_fusermount(std::vector<std::string> words);

@@ -40,7 +40,8 @@ std::optional<Dirent> entry_at(Depot& depot, const LibraryId& library, const Obj
 }
 
 HistoryPage history_of(Depot& depot, const LibraryId& library, std::string_view path,
-                       const ObjectId& from, std::size_t most) {
+                       const ObjectId& from, std::size_t most,
+                       const std::function<void(std::uint64_t)>& told) {
   HistoryPage page;
   auto& remote = depot.remote();
   const auto entry_in = [&](const Commit& commit) {
@@ -54,6 +55,7 @@ HistoryPage history_of(Depot& depot, const LibraryId& library, std::string_view 
   auto first = remote.commit(library, from);
   Point here{first, entry_in(first)};
   for (std::size_t looked = 1;; ++looked) {
+    if (told) told(looked);
     if (page.versions.size() == most || looked > most_commits) {
       page.next = here.commit.id;
       return page;

@@ -3,6 +3,8 @@
 // What became of one path from commit to commit.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +32,9 @@ std::optional<Dirent> entry_at(Depot& depot, const LibraryId& library, const Obj
 
 // At most `most` versions, and a bounded number of commits looked at, from the commit `from` on
 // back.  Where two lines of history were merged, the one is followed that the path came from.
+// `told` hears at how many commits it has looked.
 HistoryPage history_of(Depot& depot, const LibraryId& library, std::string_view path,
-                       const ObjectId& from, std::size_t most);
+                       const ObjectId& from, std::size_t most,
+                       const std::function<void(std::uint64_t)>& told = {});
 
 }  // namespace nacre

@@ -38,7 +38,9 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     return at < words.size() ? words[at] : std::string();
   };
   const auto verb = word(0);
-  const WaitAs asked(Waiting::at_most(patience()));
+  auto waits = Waiting::at_most(patience());
+  waits.stop = request.gone;
+  const WaitAs asked(std::move(waits));
   if (verb == "status" && word(1) == "metrics") return {0, metrics()};
   if (verb == "status") return {0, word(1) == "json" ? status_json() : status_text()};
   if (verb == "sync") {
@@ -77,7 +79,8 @@ ControlReply MountedFilesystem::control(ControlRequest request) try {
     return {0, library.id.str() + "\n" + library.name + "\n" + account};
   }
   if (verb == "rescue") return rescue(word(1), word(2) == "json");
-  if (verb == "umount") return umount(seconds_of(word(1)));
+  if (verb == "umount") return umount(seconds_of(word(1)), request.gone);
+  if (verb == "progress") return {0, progress_.text(request.caller)};
   if (auto reply = path_control(request)) return *std::move(reply);
   throw Error(Errc::invalid, verb + ": a request that this mount does not know");
 } catch (const Error& error) {
@@ -105,9 +108,11 @@ MountedFilesystem::Syncs MountedFilesystem::confirm_deletions(const std::string&
   return syncs;
 }
 
-// Sends first what can be sent.  Where the mount is in use it goes on as before.
-ControlReply MountedFilesystem::umount(std::chrono::seconds timeout) {
+// Sends first what can be sent.  Where the mount is in use, or nobody waits for its end any more,
+// it goes on as before.
+ControlReply MountedFilesystem::umount(std::chrono::seconds timeout, const std::stop_token& gone) {
   send_all(std::chrono::steady_clock::now() + timeout);
+  if (gone.stop_requested()) throw Error(Errc::interrupted, "umount: interrupted");
   const auto left = unsent_text();
   flushed_ = true;
   try {

@@ -26,6 +26,7 @@
 #include "fs/mount.hpp"
 #include "fs/path_report.hpp"
 #include "fs/pinner.hpp"
+#include "fs/request_progress.hpp"
 #include "fs/snapshots.hpp"
 #include "fs/subtree.hpp"
 #include "fs/tree.hpp"
@@ -133,7 +134,7 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   Pending unsent();
   std::string unsent_text();  // empty: there is nothing
   ControlReply rescue(const std::string& folder, bool json);
-  ControlReply umount(std::chrono::seconds timeout);
+  ControlReply umount(std::chrono::seconds timeout, const std::stop_token& gone);
   using Syncs = std::vector<LibrarySync*>;
   ControlReply sync(const Syncs& syncs, bool wait, std::chrono::seconds timeout);
   Syncs confirm_deletions(const std::string& path);
@@ -166,18 +167,19 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
     std::string library_name, path;
   };
   LibraryPath library_path(const std::string& path);
-  ControlReply pin(const std::string& path);
+  ControlReply pin(const std::string& path, const Told& told);
   ControlReply pinned(const std::string& path);
   ControlReply unpin(const std::string& path);
-  ControlReply evict(const std::string& path);
+  ControlReply evict(const std::string& path, const Told& told);
   void tell_pins(JsonWriter& json);
   std::string pins_text(const LibraryId& library);
 
   ControlReply history(const std::string& path, bool json, std::size_t most,
-                       const std::string& before);
-  ControlReply restore(const std::string& path, const std::string& at, const std::string& to);
-  void check_still_there(const PublishedEntry& old);
-  ControlReply du(const std::string& path, bool json);
+                       const std::string& before, const Told& told);
+  ControlReply restore(const std::string& path, const std::string& at, const std::string& to,
+                       const Told& told);
+  void check_still_there(const PublishedEntry& old, const Told& told);
+  ControlReply du(const std::string& path, bool json, const Told& told);
 
   MountPlan plan_;
   std::unique_ptr<WatchedRemote> remote_;
@@ -196,6 +198,7 @@ class MountedFilesystem final : public Filesystem, public SnapshotSource {
   // Guarded by mutex_; never removed from, so what it points to stays.
   std::map<LibraryId, std::unique_ptr<LibrarySync>> syncs_;
   std::function<void()> unmount_;
+  RequestProgress progress_;
 
   std::mutex quota_mutex_;
   std::optional<Quota> quota_;  // as last heard

@@ -62,7 +62,9 @@ void MountedFilesystem::send_all(Clock::time_point deadline) {
   if (left.count() <= 0 || remote_->away() || unsent().names == 0) return;
   try {
     const auto most = std::min<std::chrono::milliseconds>({left, last_probe, patience()});
-    const WaitAs unmounting(Waiting::at_most(most));
+    auto waits = Waiting::at_most(most);
+    waits.stop = waiting::here.stop;
+    const WaitAs unmounting(std::move(waits));
     look_at_server();
   } catch (const Error& error) {
     log::debug(error.what());
@@ -72,7 +74,7 @@ void MountedFilesystem::send_all(Clock::time_point deadline) {
   for (auto* library : all_libraries()) {
     if (library->keys->locked()) continue;
     // In steps, as nothing wakes us when the server goes.
-    while (!remote_->away() && Clock::now() < deadline) {
+    while (!remote_->away() && Clock::now() < deadline && !waiting::here.stop.stop_requested()) {
       try {
         sync_of(library->id).wait_sent(std::min(deadline, Clock::now() + 1s));
         break;

@@ -66,7 +66,7 @@ ObjectId commit_in(const std::string& text) {
 }  // namespace
 
 ControlReply MountedFilesystem::history(const std::string& path, bool json, std::size_t most,
-                                        const std::string& before) {
+                                        const std::string& before, const Told& told) {
   const auto [library, name, inside] = library_path(path);
   ObjectId from;
   if (before.empty()) {
@@ -76,7 +76,9 @@ ControlReply MountedFilesystem::history(const std::string& path, bool json, std:
   } else {
     from = commit_in(before);
   }
-  const auto page = history_of(depot_, library, inside, from, most);
+  const auto page = history_of(depot_, library, inside, from, most, [&](std::uint64_t commits) {
+    told({.done = commits, .total = 0, .unit = "commits"});
+  });
   if (page.versions.empty() && !page.next && before.empty())
     throw Error(Errc::not_found, path + ": the server has no history of it");
   return {0, json ? history_json(path, page) : history_text(page)};
@@ -84,7 +86,7 @@ ControlReply MountedFilesystem::history(const std::string& path, bool json, std:
 
 // As an ordinary change, by ids: no contents are moved.
 ControlReply MountedFilesystem::restore(const std::string& path, const std::string& at,
-                                        const std::string& to) {
+                                        const std::string& to, const Told& told) {
   const auto [library, name, inside] = library_path(path);
   const auto target = to.empty() ? path : to;
   if (inside.empty() || library_path(target).path.empty())
@@ -94,7 +96,7 @@ ControlReply MountedFilesystem::restore(const std::string& path, const std::stri
   const auto commit = remote_->commit(library, commit_in(at));
   const auto old = entry_at(depot_, library, commit.root, inside);
   if (!old) throw Error(Errc::not_found, path + ": was not there at that commit");
-  check_still_there({library, inside, old->id, old->size, old->is_directory()});
+  check_still_there({library, inside, old->id, old->size, old->is_directory()}, told);
 
   const auto slash = target.rfind('/');
   const auto folder = slash == std::string::npos ? std::string() : target.substr(0, slash);
@@ -115,7 +117,8 @@ ControlReply MountedFilesystem::restore(const std::string& path, const std::stri
 }
 
 // Servers forget the contents of old versions: what would point to nothing is not restored.
-void MountedFilesystem::check_still_there(const PublishedEntry& old) {
+void MountedFilesystem::check_still_there(const PublishedEntry& old, const Told& told) {
+  Counted files(told, 1, "files");
   std::vector<ObjectId> blocks;
   const auto check = [&] {
     if (!blocks.empty() && !remote_->missing_blocks(old.library, blocks).empty())
@@ -125,22 +128,25 @@ void MountedFilesystem::check_still_there(const PublishedEntry& old) {
   visit(depot_, old, Reach::files,
         {.file =
              [&](const PublishedEntry& file) {
+               files.one();
                const auto content = depot_.file(file.library, file.id);
                blocks.insert(blocks.end(), content->blocks.begin(), content->blocks.end());
                if (blocks.size() >= pack) check();
                return true;
              },
          .folder = {},
-         .not_known = {}});
+         .not_known = {},
+         .part = [&](double part) { files.part(part); }});
   check();
 }
 
-ControlReply MountedFilesystem::du(const std::string& path, bool json) {
+ControlReply MountedFilesystem::du(const std::string& path, bool json, const Told& told) {
   const auto below = with_path(path, [](Tree& tree, Node& node) {
     if (node.library && !node.library->ready) throw NeedLibrary{node.library->id};
     return subtree_of(tree, node);
   });
   std::uint64_t files = below.changed_files, bytes = below.changed_bytes, cached = 0;
+  Counted folders(told, below.published.size(), "folders");
   for (const auto& top : below.published) {
     visit(depot_, top, Reach::folders,
           {.file =
@@ -150,8 +156,10 @@ ControlReply MountedFilesystem::du(const std::string& path, bool json) {
                  cached += held_of(file).bytes;
                  return true;
                },
-           .folder = {},
-           .not_known = {}});
+           .folder = [&](const PublishedEntry&) { folders.one(); },
+           .not_known = {},
+           .part = [&](double part) { folders.part(part); }});
+    folders.tree_done();
   }
   if (!json)
     return {0, size_text(bytes) + " in " + std::to_string(files) +

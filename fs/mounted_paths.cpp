@@ -60,14 +60,16 @@ std::optional<ControlReply> MountedFilesystem::path_control(const ControlRequest
     return ControlReply{0, json ? why_json(facts) : why_text(facts)};
   }
   if (verb == "privacy") return privacy(words[1], json);
-  if (verb == "pin") return pin(words[1]);
+  RequestProgress::Scope reached(progress_, request.caller);
+  const Told told = [&reached](const Reached& now) { reached.tell(now); };
+  if (verb == "pin") return pin(words[1], told);
   if (verb == "pinned") return pinned(words[1]);
   if (verb == "unpin") return unpin(words[1]);
-  if (verb == "evict") return evict(words[1]);
-  if (verb == "du") return du(words[1], json);
+  if (verb == "evict") return evict(words[1], told);
+  if (verb == "du") return du(words[1], json, told);
   if (verb == "history" && words.size() == 5)
-    return history(words[1], json, number_in(words[3]), words[4]);
-  if (verb == "restore" && words.size() == 4) return restore(words[1], words[2], words[3]);
+    return history(words[1], json, number_in(words[3]), words[4], told);
+  if (verb == "restore" && words.size() == 4) return restore(words[1], words[2], words[3], told);
   return std::nullopt;
 }
 

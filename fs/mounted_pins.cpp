@@ -46,9 +46,9 @@ MountedFilesystem::LibraryPath MountedFilesystem::library_path(const std::string
   return {library.id, library.name, path.substr(std::min(slash + 1, path.size()))};
 }
 
-ControlReply MountedFilesystem::pin(const std::string& path) {
+ControlReply MountedFilesystem::pin(const std::string& path, const Told& told) {
   const auto [library, name, inside] = library_path(path);
-  pinner_.pin(library, inside);
+  pinner_.pin(library, inside, told);
   return {};
 }
 
@@ -66,7 +66,7 @@ ControlReply MountedFilesystem::unpin(const std::string& path) {
   return {};
 }
 
-ControlReply MountedFilesystem::evict(const std::string& path) {
+ControlReply MountedFilesystem::evict(const std::string& path, const Told& told) {
   Subtree below;
   std::vector<Ino> files;
   with_path(path, [&](Tree& tree, Node& node) {
@@ -82,6 +82,7 @@ ControlReply MountedFilesystem::evict(const std::string& path) {
     return 0;
   });
   std::uint64_t freed = 0;
+  Counted files_looked_at(told, below.published.size(), "files");
   std::vector<ObjectId> blocks;
   for (const auto& top : below.published) {
     const auto drop = [&] {
@@ -91,14 +92,17 @@ ControlReply MountedFilesystem::evict(const std::string& path) {
     visit(depot_, top, Reach::here,
           {.file =
                [&](const PublishedEntry& file) {
+                 files_looked_at.one();
                  if (const auto known = depot_.known_file(file.library, file.id))
                    blocks.insert(blocks.end(), known->blocks.begin(), known->blocks.end());
                  if (blocks.size() >= pack) drop();
                  return true;
                },
            .folder = {},
-           .not_known = {}});
+           .not_known = {},
+           .part = [&](double part) { files_looked_at.part(part); }});
     drop();
+    files_looked_at.tree_done();
   }
   if (context_.kernel)
     for (const auto ino : files) context_.kernel->data_changed(ino);

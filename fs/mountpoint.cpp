@@ -17,6 +17,7 @@
 
 #include "base/error.hpp"
 #include "fs/fusermount.hpp"
+#include "fs/mount_users.hpp"
 
 namespace nacre {
 namespace {
@@ -67,7 +68,7 @@ int unmount_ourselves(const files::path& mountpoint, int flags) {
 
 void clear_dead_mount(const files::path& mountpoint) {
   if (unmount_ourselves(mountpoint, MNT_DETACH) == 0) return;
-  if (unmount_by_fusermount(mountpoint, Unmount::at_once)) return;
+  if (!unmount_by_fusermount(mountpoint, Unmount::at_once)) return;
   throw Error(Errc::busy, mountpoint.string() +
                               ": a mount without its daemon is in the way and cannot be cleared; "
                               "run: fusermount3 -u -z " +
@@ -139,11 +140,20 @@ void check_mountpoint(const files::path& mountpoint) {
 void unmount(const files::path& mountpoint) {
   const int error = unmount_ourselves(mountpoint, 0);
   if (error == 0 || error == EINVAL) return;
-  if (error == EPERM && unmount_by_fusermount(mountpoint, Unmount::when_unused)) return;
+  const auto complaint =
+      error == EPERM ? unmount_by_fusermount(mountpoint, Unmount::when_unused) : std::nullopt;
+  if (error == EPERM && !complaint) return;
   // Somebody was faster?  A helper has looked: a sandbox need not see the mount.
   if (!has_fusermount_helper() && !mounted_type(mountpoint)) return;
-  throw Error(Errc::busy, mountpoint.string() +
-                              ": in use; close what uses it (fuser -vm shows it) and try again");
+  if (error != EBUSY && (!complaint || complaint->find("busy") == std::string::npos))
+    throw Error(error == EPERM ? Errc::denied : Errc::invalid,
+                mountpoint.string() + ": cannot end it: " +
+                    complaint.value_or(std::generic_category().message(error)));
+  const auto users = users_of(mountpoint);
+  throw Error(Errc::busy, mountpoint.string() + ": in use" +
+                              (users.empty() ? "; close what uses it (fuser -vm may show it)"
+                                             : " by " + users + "; close that") +
+                              ", and try again");
 }
 
 }  // namespace nacre

@@ -81,8 +81,8 @@ void Pinner::poke() {
   changed_.notify_all();
 }
 
-void Pinner::pin(const LibraryId& library, const std::string& path) {
-  const auto work = collect(library, path, libraries_.root(library));
+void Pinner::pin(const LibraryId& library, const std::string& path, const Told& told) {
+  const auto work = collect(library, path, libraries_.root(library), told);
   check_room(work.status);
   std::vector<State::Change> change;
   change.push_back(
@@ -145,8 +145,9 @@ PinStatus Pinner::wait(const LibraryId& library, const std::string& path,
 
 // Finds out what there is; waits for the server where that is not known here.
 Pinner::Work Pinner::collect(const LibraryId& library, const std::string& path,
-                             const ObjectId& root) {
+                             const ObjectId& root, const Told& told) {
   Work work;
+  Counted files(told, 1, "files");
   work.status.library = library;
   work.status.path = path;
   PublishedEntry entry{library, {}, root, 0, true};
@@ -166,6 +167,7 @@ Pinner::Work Pinner::collect(const LibraryId& library, const std::string& path,
         {.file =
              [&](const PublishedEntry& file) {
                ++work.status.files;
+               files.one();
                work.status.bytes += file.size;
                if (file.id.is_empty()) return true;
                const auto content = depot_.file(library, file.id);
@@ -187,7 +189,8 @@ Pinner::Work Pinner::collect(const LibraryId& library, const std::string& path,
                for (const auto& dirent : directory->entries)
                  work.status.object_cost += 200 + dirent.name.size();
              },
-         .not_known = {}});
+         .not_known = {},
+         .part = [&](double part) { files.part(part); }});
   make_set(work.objects);
   make_set(work.blocks);
   work.status.blocks = work.blocks.size();

@@ -22,6 +22,7 @@
 #include "cache/object_cache.hpp"
 #include "cache/state.hpp"
 #include "fs/depot.hpp"
+#include "fs/request_progress.hpp"
 #include "fs/subtree.hpp"
 
 namespace nacre {
@@ -59,7 +60,7 @@ class Pinner {
   void poke();  // a library has changed, or the server is back
 
   // Error{full} where it does not fit, with nothing changed; Error{not_found}.
-  void pin(const LibraryId& library, const std::string& path);
+  void pin(const LibraryId& library, const std::string& path, const Told& told = {});
   void unpin(const LibraryId& library, const std::string& path);  // Error{not_found}: not pinned
 
   std::vector<PinStatus> status();
@@ -72,7 +73,8 @@ class Pinner {
   using Pins = std::map<std::string, PinStatus>;  // by path
   struct Work;
 
-  Work collect(const LibraryId& library, const std::string& path, const ObjectId& root);
+  Work collect(const LibraryId& library, const std::string& path, const ObjectId& root,
+               const Told& told = {});
   void check_room(const PinStatus& added);
   void run(const std::stop_token& stop);
   bool keep(const LibraryId& library, const std::stop_token& stop);

@@ -4,7 +4,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <functional>
+#include <set>
+#include <sstream>
+#include <utility>
+
 #include "base/error.hpp"
+#include "base/json.hpp"
+#include "base/waiting.hpp"
 #include "fs/patience.hpp"
 
 namespace nacre {
@@ -193,7 +200,101 @@ std::vector<std::string> SnapshotFilesystem::list_xattr(Ino ino) {
   return {std::string(xattr_commit)};
 }
 
+// What a path from the mount's top names below `.snapshots`.
+struct SnapshotFilesystem::Below {
+  std::string library;                      // the path of its top
+  std::string snapshot;                     // its name; empty: the folder of all
+  std::string commit;                       // that it stands for
+  std::string inside;                       // in the snapshot
+  [[nodiscard]] std::string live() const {  // the same in the library
+    return library.empty() || inside.empty() ? library + inside : library + "/" + inside;
+  }
+};
+
+// Nullopt: the path does not lie there.  Throws what a program would get that opens it.
+std::optional<SnapshotFilesystem::Below> SnapshotFilesystem::below_snapshots(
+    const std::string& path) {
+  const auto own = "/" + std::string(Snapshots::name) + "/";
+  const auto at = ("/" + path + "/").find(own);
+  if (at == std::string::npos) return std::nullopt;
+  Below below;
+  below.library = path.substr(0, at == 0 ? 0 : at - 1);
+  std::istringstream names(path);
+  Ino ino = root_ino;
+  bool in_snapshots = false;
+  for (std::string name; std::getline(names, name, '/');) {
+    const struct Leaving {
+      ~Leaving() {
+        if (parent != root_ino) fs.forget(parent, 1);
+      }
+      SnapshotFilesystem& fs;
+      const Ino parent;
+    } leaving{*this, ino};
+    ino = lookup(ino, name).ino;
+    if (!Snapshots::holds(ino)) continue;
+    if (!std::exchange(in_snapshots, true)) continue;
+    if (below.snapshot.empty()) {
+      below.snapshot = name;
+      below.commit = snapshots_.commit_of(ino).value_or("");
+    } else {
+      below.inside += (below.inside.empty() ? "" : "/") + name;
+    }
+  }
+  forget(ino, 1);
+  if (!in_snapshots) return std::nullopt;
+  return below;
+}
+
+// Requests about a path there; nullopt: they are the live tree's, perhaps about another path.
+std::optional<ControlReply> SnapshotFilesystem::path_control(ControlRequest& request) {
+  static const std::set<std::string, std::less<>> of_paths = {
+      "why", "history", "privacy", "du", "pin", "pinned", "unpin", "evict", "restore"};
+  auto& words = request.words;
+  if (words.size() < 2 || !of_paths.contains(words[0])) return std::nullopt;
+  Waiting waits;
+  waits.stop = request.gone;
+  const WaitAs asked(std::move(waits));
+  std::optional<Below> below;
+  try {
+    below = below_snapshots(words[1]);
+  } catch (const Error& error) {
+    if (error.code() != Errc::not_found) throw;  // what is removed is told by the live tree
+  }
+  if (!below) return std::nullopt;
+  const auto verb = words[0], path = words[1];
+  const bool json = words.size() > 2 && words[2] == "json";
+  words[1] = below->live();
+  if (verb == "history") {
+    if (words.size() > 4 && words[4].empty()) words[4] = below->commit;
+    return std::nullopt;
+  }
+  if (verb == "privacy") {
+    words[1] = below->library;  // what can be seen is the same for all of it
+    return std::nullopt;
+  }
+  if (verb == "why") {
+    if (json) {
+      JsonWriter out;
+      out.object().key("path").value(path).key("state").value("snapshot");
+      out.key("snapshot").text_or_null(below->snapshot).key("commit").text_or_null(below->commit);
+      return ControlReply{0, std::move(out.end()).take() + "\n"};
+    }
+    return ControlReply{
+        0, path + (below->snapshot.empty()
+                       ? ": the folder of the library's snapshots, read only\n"
+                       : ": read only, as it was at " + below->snapshot + " in commit " +
+                             below->commit + "; bring it back with cp or `nacre restore`\n")};
+  }
+  const std::string instead =
+      verb == "du"        ? "du(1) adds it up"
+      : verb == "restore" ? "name it in the library, with --at " + below->commit + ", or copy it"
+                          : "name it in the library; what is alike is kept once";
+  throw Error(Errc::unsupported,
+              path + ": a snapshot, which `nacre " + verb + "` does not work on; " + instead);
+}
+
 ControlReply SnapshotFilesystem::control(ControlRequest request) {
+  if (auto reply = path_control(request)) return *std::move(reply);
   const bool locks = !request.words.empty() && request.words[0] == "lock";
   auto reply = live_->control(std::move(request));
   if (locks && kernel_) snapshots_.drop_locked().tell(*kernel_);

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,9 @@ class SnapshotFilesystem final : public Filesystem, private Kernel {
   void on_unmount(std::function<void()> unmount) override { live_->on_unmount(std::move(unmount)); }
 
  private:
+  struct Below;
+  std::optional<Below> below_snapshots(const std::string& path);
+  std::optional<ControlReply> path_control(ControlRequest& request);
   void check_writable(Ino parent, std::string_view name);
   // What the live tree tells, on its way.
   void entry_changed(Ino parent, std::string_view name) noexcept override;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fs/subtree.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace nacre {
@@ -86,18 +87,29 @@ Subtree subtree_of(Tree& tree, const Node& node) {
 }
 
 void visit(Depot& depot, const PublishedEntry& top, Reach reach, const SubtreeVisitor& visitor) {
-  std::vector<PublishedEntry> next = {top};
+  struct Next {
+    PublishedEntry entry;
+    double share;  // of all
+  };
+  std::vector<Next> next = {{top, 1}};
+  double part = 0;
+  const auto done = [&](double share) {
+    part += share;
+    if (visitor.part) visitor.part(part);
+  };
   while (!next.empty()) {
-    const auto entry = std::move(next.back());
+    const auto [entry, share] = std::move(next.back());
     next.pop_back();
     if (!entry.folder) {
       if (!visitor.file(entry)) return;
+      if (share > 0) done(share);
       continue;
     }
     const auto directory = reach == Reach::here ? depot.known_directory(entry.library, entry.id)
                                                 : depot.directory(entry.library, entry.id);
     if (!directory) {
       if (visitor.not_known) visitor.not_known(entry);
+      done(share);
       continue;
     }
     if (visitor.folder) visitor.folder(entry);
@@ -107,8 +119,14 @@ void visit(Depot& depot, const PublishedEntry& top, Reach reach, const SubtreeVi
         if (dirent.is_directory() || reach == Reach::files) ids.push_back(dirent.id);
       depot.fetch_objects(entry.library, ids);
     }
+    const auto takes_time = [reach](const Dirent& dirent) {
+      return dirent.is_directory() || reach != Reach::folders;
+    };
+    const auto parts = std::ranges::count_if(directory->entries, takes_time);
     for (const auto& dirent : directory->entries)
-      next.push_back(entry_of(entry.library, below(entry.path, dirent.name), dirent));
+      next.push_back({entry_of(entry.library, below(entry.path, dirent.name), dirent),
+                      takes_time(dirent) ? share / static_cast<double>(parts) : 0});
+    if (parts == 0) done(share);
   }
 }
 

@@ -46,6 +46,8 @@ struct SubtreeVisitor {
   std::function<bool(const PublishedEntry&)> file;       // false: enough
   std::function<void(const PublishedEntry&)> folder;     // before what is in it; may be empty
   std::function<void(const PublishedEntry&)> not_known;  // a folder; with Reach::here
+  // After each entry: what part of all is done, supposed that folders side by side are alike.
+  std::function<void(double)> part = {};
 };
 
 // Visits all that is below `top`, and it, without any lock.  May wait unless it is Reach::here,

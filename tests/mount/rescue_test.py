@@ -216,7 +216,8 @@ class Rescue(kit.ServedCase):
         with open(mount.path("a"), "wb") as file:
             file.write(b"1")
             message = self.world.nacre("umount", mount.where, expect=1)
-            self.assertIn("in use", message)
+            self.assertIn("in use by ", message)
+            self.assertIn(f"({os.getpid()})", message)
             file.write(b"2")
         put(mount.path("b"), "still at work")
         mount.sync()

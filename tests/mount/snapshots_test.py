@@ -57,6 +57,35 @@ class Snapshots(kit.ServedCase):
         self.assertEqual(os.getxattr(old, "user.nacre.commit").decode(),
                          self.json("history", mount.path("d"))["versions"][-1]["commit"])
 
+    def test_commands_on_paths_know_them(self):
+        mount, old, _ = self.past()
+        commit = os.getxattr(old, "user.nacre.commit").decode()
+        script = os.path.join(old, "d", "script")
+        said = self.world.nacre("why", script)
+        self.assertIn(f"read only, as it was at {os.path.basename(old)} in commit {commit}", said)
+        why = self.json("why", script)
+        self.assertEqual((why["state"], why["commit"]), ("snapshot", commit))
+        self.assertIn("no such file", self.world.nacre("why", script + "x", expect=1))
+        self.assertIn("folder of the library's snapshots",
+                      self.world.nacre("why", mount.path(".snapshots")))
+        # From that commit back: that it was removed later is not told.
+        changes = [version["change"] for version in self.json("history", script)["versions"]]
+        self.assertEqual(changes, ["added"])
+        live = [version["change"]
+                for version in self.json("history", mount.path("d", "script"))["versions"]]
+        self.assertEqual(live, ["removed", "added"])
+        self.assertEqual(self.json("privacy", script)["library"], "lib")
+        for words, instead in ((["pin"], "name it in the library"),
+                               (["evict"], "name it in the library"), (["unpin"], "in the library"),
+                               (["du"], "du(1)"), (["restore", "--at", commit], f"--at {commit}")):
+            said = self.world.nacre(words[0], script, *words[1:], expect=1)
+            self.assertIn("a snapshot", said)
+            self.assertIn(instead, said)
+        self.assertEqual(mount.status()["pins"], [])
+        # A library's own folder of this name is one like others.
+        os.mkdir(mount.path(".snapshots2"))
+        self.world.nacre("why", mount.path(".snapshots2"))
+
     def test_every_write_is_refused_as_on_a_read_only_filesystem(self):
         mount, old, first = self.past()
         script = os.path.join(old, "d", "script")

@@ -183,7 +183,7 @@ class Helper(kit.Case):
             self.addCleanup(process.kill)
             self.assertIn(b"READY=1", manager.recv(4096).split(b"\n"))
             self.assertTrue(is_mounted(where))
-            for _ in range(3):
+            for _ in range(7):  # three in each of its times
                 self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
         put(os.path.join(where, "a"), "content of a file")
         self.world.nacre("umount", where, timeout=150)

@@ -150,6 +150,26 @@ TEST_CASE_METHOD(Daemon, "a slow answer is waited for so long and no longer, oth
   release.count_down();
 }
 
+TEST_CASE_METHOD(Daemon, "who has hung up is known to be gone, and who asks is known",
+                 "[control]") {
+  std::latch gone(1);
+  pid_t asked_by = 0;
+  const ControlServer server(socket, [&](const ControlRequest& request) -> ControlReply {
+    asked_by = request.caller;
+    if (request.words[0] == "wait") {
+      const std::stop_callback told(request.gone, [&] { gone.count_down(); });
+      gone.wait();
+    }
+    return {0, request.gone.stop_requested() ? "gone" : "there"};
+  });
+  CHECK(code_of([&] {
+          control_call(socket, {{"wait"}, std::nullopt}, seconds(1));
+        }) == Errc::interrupted);
+  gone.wait();  // because it did not wait any longer
+  CHECK(control_call(socket, {{"quick"}, std::nullopt}, seconds(10)).text == "there");
+  CHECK(asked_by == ::getpid());
+}
+
 TEST_CASE_METHOD(Daemon, "a reply under way is finished before the server goes", "[control]") {
   std::latch asked(1), release(1);
   std::optional<ControlServer> server(std::in_place, socket,

@@ -26,6 +26,20 @@ TEST_CASE("a rate is of the last seconds, and tells what is left", "[progress]")
   CHECK(rate.per_second() == 0);
 }
 
+TEST_CASE("what is counted has its total as an estimate, and slow rates in tenths", "[progress]") {
+  const auto start = Rate::Clock::time_point{};
+  Rate rate;
+  CHECK(amount_text({.done = 3, .total = 0, .unit = "commits"}, rate) == "3 commits");
+  rate.add(0, start);
+  rate.add(3, start + 2s);
+  CHECK(amount_text({.done = 3, .total = 10, .unit = "files"}, rate) ==
+        "3 of about 10 files, 1.5/s, 0:05 left");
+  CHECK(amount_text({.done = 3, .total = 0, .unit = "commits"}, rate) == "3 commits, 1.5/s");
+  rate.add(2048, start + 4s);
+  CHECK(amount_text({.done = 2048, .total = 4096}, rate) ==
+        "2.0 KiB of 4.0 KiB, 512 B/s, 0:04 left");
+}
+
 TEST_CASE("times and bars are as people read them", "[progress]") {
   CHECK(time_left_text(0s) == "0:00");
   CHECK(time_left_text(62s) == "1:02");
