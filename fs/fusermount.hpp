@@ -29,7 +29,7 @@ Fd mount_by_helper(const std::filesystem::path& mountpoint,
 
 enum class Unmount { when_unused, at_once };
 
-// By the helper, where there is one.  Whether it succeeded.
+// By the helper, where there is one.  What it complains about, if it fails.
 std::optional<std::string> unmount_by_fusermount(const std::filesystem::path& mountpoint,
                                                  Unmount how);
 
