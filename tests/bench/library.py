@@ -100,14 +100,17 @@ def folder_entry(name, object_id):
     return {"id": object_id, "mode": FOLDER_MODE, "mtime": MTIME, "name": name}
 
 
-def names_only(storage, folders, each):
-    """Folders in groups of 100; the files have ids of their own, and no contents."""
+def names_only(storage, folders, each, content=None):
+    """Folders in groups of 100; the files have ids of their own and are not there, or else all
+    have `content`: a server takes no change that moves what it lacks."""
     groups = {}
+    same = content and storage.file(content)
     for n in range(folders):
         entries = []
         for m in range(each):
             name = f"entry-{n:05}-{m:03}"
-            entries.append(file_entry(name, hashlib.sha1(name.encode()).hexdigest(), len(name)))
+            entries.append(file_entry(name, same, len(content)) if content else
+                           file_entry(name, hashlib.sha1(name.encode()).hexdigest(), len(name)))
         groups.setdefault(n // 100, []).append(folder_entry(f"folder-{n:05}", storage.folder(entries)))
     storage.publish(storage.folder([folder_entry(f"group-{n:03}", storage.folder(entries))
                                     for n, entries in groups.items()]))

@@ -139,7 +139,7 @@ def small_change(bench):
 def rename_folder(bench):
     world, storage = bench.world, bench.storage("renamed")
     folders, each = (100, 10) if bench.small else (100, 1000)
-    library.names_only(storage, folders, each)
+    library.names_only(storage, folders, each, b"content")
     row = bench.row(f"rename a folder of {folders * each:,} files: sent", "64 KiB", "below", 64,
                     "KiB")
     with Proxy(world.port, 0) as line:
