@@ -73,10 +73,12 @@ Arrivals::Arriving* Arrivals::arriving(const Fetchers::Job& job) {
   return &arriving_.emplace_back(job.key);
 }
 
+// The newest: of the others more has come.
 void Arrivals::give_up_one() {
-  const auto idle = std::ranges::find_if(
-      arriving_, [](const Arriving& a) { return a.wants.empty() && !a.stop.stop_requested(); });
-  if (idle != arriving_.end()) idle->stop.request_stop();
+  const auto idle = std::find_if(arriving_.rbegin(), arriving_.rend(), [](const Arriving& a) {
+    return a.wants.empty() && !a.stop.stop_requested();
+  });
+  if (idle != arriving_.rend()) idle->stop.request_stop();
 }
 
 void Arrivals::came(const ContentId& key, ByteView so_far, std::uint64_t size) noexcept {

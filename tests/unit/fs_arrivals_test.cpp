@@ -170,8 +170,14 @@ TEST_CASE("of more blocks than there is room for, one that nobody waits for is g
   CHECK_FALSE(world.server.given_up(2));
   CHECK(world.come(2, 100, second));
   CHECK(world.come(3, 100, third));
+
+  auto fourth = world.read(4, 0, 100);
+  world.server.await(4);  // in the place of the newer one: of the other more has come
+  CHECK(world.server.given_up(3));
+  CHECK_FALSE(world.server.given_up(2));
+  CHECK(world.come(4, 100, fourth));
   world.server.finish(2);
-  world.server.finish(3);
+  world.server.finish(4);
 }
 
 TEST_CASE("a reader that is interrupted ends the fetch that nobody else waits for") {
