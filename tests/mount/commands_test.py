@@ -84,9 +84,8 @@ class Commands(kit.ServedCase):
         self.assertFalse(why("big")["complete"])
         with open(mount.path("big"), "rb") as file:
             file.read(1000)
-        said = why("big")
-        self.assertGreater(said["blocks"], said["blocks_cached"])
-        self.assertGreater(said["blocks_cached"], 0)
+        wait_until(lambda: why("big")["blocks_cached"] == 1, "the block is here as well")
+        self.assertGreater(why("big")["blocks"], 1)
         get(mount.path("big"))
         wait_until(lambda: why("big")["complete"], "all of it is here")
         get(mount.path("small"))
