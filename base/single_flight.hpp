@@ -97,14 +97,9 @@ class SingleFlight {
     const auto found = flights_.find(key);
     if (found == flights_.end()) return std::nullopt;
     const std::shared_ptr<Flight> flight = found->second;
-    switch (waiting::wait(
-        over_, lock, [&] { return flight->over; }, flight->heard.get())) {
-      case waiting::End::done: break;
-      case waiting::End::stopped:
-        throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
-      case waiting::End::late:
-        throw Error(Errc::unreachable, "server: no answer in time; check the network");
-    }
+    const auto how = waiting::wait(
+        over_, lock, [&] { return flight->over; }, flight->heard.get());
+    if (how != waiting::End::done) waiting::fail(how);
     if (flight->code) throw Error(*flight->code, flight->why);
     return flight->value;
   }

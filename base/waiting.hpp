@@ -14,6 +14,8 @@
 #include <stop_token>
 #include <utility>
 
+#include "base/error.hpp"
+
 namespace nacre {
 
 // When something was last heard: a slow server is not one that has gone.
@@ -43,6 +45,13 @@ namespace waiting {
 inline thread_local Waiting here;  // of this thread
 
 enum class End { done, stopped, late };
+
+// Says how a wait ended that was not done: Error{interrupted, unreachable}.
+[[noreturn]] inline void fail(End how) {
+  if (how == End::late)
+    throw Error(Errc::unreachable, "server: no answer in time; check the network");
+  throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
+}
 
 // Waits on `changed` until `done()`, or until this thread's patience has ended.  `also`:
 // what else shows that things go on.

@@ -58,10 +58,8 @@ bool Arrivals::take(const Fetchers::Job& job, const Part& part, MutableByteView 
     return want.filled;
   }
   block->wants.remove(&want);
-  if (how == waiting::End::late)
-    throw Error(Errc::unreachable, "server: no answer in time; check the network");
-  if (block->wants.empty()) block->stop.request_stop();
-  throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
+  if (how == waiting::End::stopped && block->wants.empty()) block->stop.request_stop();
+  waiting::fail(how);
 }
 
 // The block, whose fetch begins if it has not; null where one is being given up.

@@ -40,8 +40,7 @@ inline void about_to_fetch() {
 inline void about_to_wait() {
   about_to_fetch();
   if (in_a_hurry) throw WouldBlock{};
-  if (waiting::here.stop.stop_requested())
-    throw Error(Errc::interrupted, "request: the caller stopped waiting; nothing was changed");
+  if (waiting::here.stop.stop_requested()) waiting::fail(waiting::End::stopped);
 }
 }  // namespace patience
 
