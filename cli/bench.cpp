@@ -257,9 +257,7 @@ void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
   if (!needed && accounts().size() != 1) return;  // of which, nobody has said
   try {
     const auto remote = open_account(choose_account(options.account), false);
-    const auto measuring = [&](auto work) {
-      return with_progress(io.err, {.what = "bench"}, work);
-    };
+    const auto measuring = shown_as(io.err, "bench");
     figures.round_trip = measuring([&] { return round_trip(*remote, interrupts); });
     if (!options.library.empty())
       figures.download = measuring([&] { return download(*remote, options.library, interrupts); });
@@ -276,7 +274,7 @@ void ask_the_server(const BenchOptions& options, Figures& figures, const Io& io,
 Exit bench(const BenchOptions& options, const Io& io) {
   const BlockedSignals interrupts;
   Figures figures;
-  const auto measuring = [&](auto work) { return with_progress(io.err, {.what = "bench"}, work); };
+  const auto measuring = shown_as(io.err, "bench");
   for (auto* measure : {measure_ciphers, measure_disk}) {
     std::ranges::move(measuring([&] { return measure(cache_folder()); }),
                       std::back_inserter(figures.machine));

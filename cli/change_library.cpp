@@ -44,9 +44,7 @@ Exit rename_library(const RenameLibraryOptions& options, const Io& io) {
   if (const auto* fault = name_fault(options.new_name))
     throw UsageError("libraries rename: the new name " + std::string(fault));
   const auto remote = open_account(choose_account(options.account), false);
-  const auto working = [&](auto work) {
-    return with_progress(io.err, {.what = "libraries rename"}, work);
-  };
+  const auto working = shown_as(io.err, "libraries rename");
   const auto all = working([&] { return remote->libraries(); });
   if (std::ranges::any_of(all, [&](const LibraryInfo& library) {
         return library.name == options.new_name && library.owner == remote->user();
@@ -60,9 +58,7 @@ Exit rename_library(const RenameLibraryOptions& options, const Io& io) {
 
 Exit delete_library(const DeleteLibraryOptions& options, const Io& io) {
   const auto remote = open_account(choose_account(options.account), false);
-  const auto working = [&](auto work) {
-    return with_progress(io.err, {.what = "libraries delete"}, work);
-  };
+  const auto working = shown_as(io.err, "libraries delete");
   const auto library = working([&] { return choose_library(*remote, options.library); });
   const auto name = printable(library.name);
   const auto unsent = working([&] { return unsent_text(library.id.str()); });
@@ -85,9 +81,7 @@ Exit delete_library(const DeleteLibraryOptions& options, const Io& io) {
 Exit library_password(const LibraryPasswordOptions& options, const Io& io) {
   const auto account = choose_account(options.account);
   const auto remote = open_account(account, false);
-  const auto working = [&](auto work) {
-    return with_progress(io.err, {.what = "libraries passwd"}, work);
-  };
+  const auto working = shown_as(io.err, "libraries passwd");
   const auto library = working([&] { return choose_library(*remote, options.library); });
   if (!library.encrypted)
     throw Error(Errc::invalid, options.library + ": not encrypted, it has no password");

@@ -63,9 +63,7 @@ Exit create_library(const CreateLibraryOptions& options, const Io& io) {
   if (options.name.empty()) throw UsageError("libraries create: the name is empty");
   const auto account = choose_account(options.account);
   const auto remote = open_account(account, false);
-  const auto working = [&](auto work) {
-    return with_progress(io.err, {.what = "libraries create"}, work);
-  };
+  const auto working = shown_as(io.err, "libraries create");
   for (const auto& library : working([&] { return remote->libraries(); }))
     if (library.name == options.name && library.owner == remote->user())
       throw Error(Errc::exists, options.name + ": you have a library of this name; choose another");

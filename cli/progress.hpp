@@ -96,4 +96,9 @@ auto with_progress(std::ostream& err, const LongWork& told, Work work) {
   return work();
 }
 
+// with_progress() for one piece of work after the other, of which nobody knows how long it takes.
+inline auto shown_as(std::ostream& err, const char* what) {
+  return [&err, what](auto work) { return with_progress(err, {.what = what}, work); };
+}
+
 }  // namespace nacre

@@ -185,20 +185,30 @@ struct Depot::Impl {
     return stored;
   }
 
-  // Null: somebody else has fetched it.
+  struct Fetched {
+    std::shared_ptr<const Bytes> stored;
+    bool ours = false;  // nobody else was at it: it is ours to keep
+  };
+  Fetched fetch_once(const ContentId& key) {
+    Fetched fetched;
+    fetched.stored = block_flights.run(key, [&] {
+      if (auto here = held_block(key)) return here;  // landed since the caller looked
+      fetched.ours = true;
+      return hold_fetched(key);
+    });
+    return fetched;
+  }
+
+  // Null: it is here, or somebody else has fetched it.
   std::shared_ptr<const Bytes> fetch(const ContentId& key, const std::stop_token& stop,
                                      bool urgent) {
     auto waits = Waiting::at_most(patience, true);
     waits.urgent = urgent;
     waits.stop = stop;
     const WaitAs background(std::move(waits));
-    std::shared_ptr<const Bytes> fetched;
-    if (held_block(key) || blocks.size(key.library, key.id)) return fetched;
-    block_flights.run(key, [&] {
-      if (auto here = held_block(key)) return here;
-      return fetched = hold_fetched(key);
-    });
-    return fetched;
+    if (held_block(key) || blocks.size(key.library, key.id)) return nullptr;
+    auto fetched = fetch_once(key);
+    return fetched.ours ? std::move(fetched.stored) : nullptr;
   }
 
   void fetch_ahead(const Fetchers::Job& job, const std::stop_token& stop) {
@@ -360,12 +370,8 @@ std::shared_ptr<const Bytes> Depot::block(const LibraryId& library, const Object
   const ContentId key{library, id};
   if (auto here = impl_->held_block(key)) return here;
   patience::about_to_wait();
-  std::shared_ptr<const Bytes> fetched;
-  auto stored = impl_->block_flights.run(key, [&] {
-    if (auto here = impl_->held_block(key)) return here;  // landed since we looked
-    return fetched = impl_->hold_fetched(key);
-  });
-  if (fetched) impl_->keeper.keep(key, kind, std::move(fetched));
+  auto [stored, ours] = impl_->fetch_once(key);
+  if (ours) impl_->keeper.keep(key, kind, stored);
   return stored;
 }
 

@@ -71,15 +71,15 @@ class Depot {
   // the cache on the way.  Ask blocks().read() first where a part is enough.
   std::shared_ptr<const Bytes> block(const LibraryId& library, const ObjectId& id,
                                      BlockCache::Kind kind);
+  // The same if memory has it, else null: never waits.
+  std::shared_ptr<const Bytes> held_block(const LibraryId& library, const ObjectId& id);
   // Fills `out` with a part of a plain library's block as soon as that has come, not checked yet.
   // False: ask block().
   bool arriving_part(const LibraryId& library, const ObjectId& id, const Arrivals::Part& part,
                      MutableByteView out);
   // Whether a part of a file was given out so, and turned out to be damaged.
   bool spoiled(const LibraryId& library, const ObjectId& file);
-  // The same if memory has it, else null: never waits.
-  std::shared_ptr<const Bytes> held_block(const LibraryId& library, const ObjectId& id);
-  // Its reader has passed it: the first to go from memory, before what was fetched ahead.
+  // A block's reader has passed it: the first to go from memory, before what was fetched ahead.
   void spend_block(const LibraryId& library, const ObjectId& id);
   // block() in the background, for read-ahead; failures are left to the reader.
   void fetch_block_soon(const LibraryId& library, const ObjectId& id, BlockCache::Kind kind);

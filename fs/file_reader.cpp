@@ -367,8 +367,7 @@ void FileReader::Impl::read_ahead(const Content& c, std::size_t block, std::uint
     return std::pair{begin, end};
   });
   // What is in memory in clear is copied once, and by its reader.
-  const bool in_clear = !key && depot.held_block(library, c.file->blocks[block]);
-  if (runs && !in_clear)
+  if (runs && (key || !depot.held_block(library, c.file->blocks[block])))
     ready.go_on(offset + size, [self = shared_from_this()](auto at, auto out) {
       return self->make_ready(at, out);
     });

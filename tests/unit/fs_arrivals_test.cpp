@@ -81,6 +81,12 @@ struct World {
     while (reader.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready);
     return reader.get();
   }
+  // Block n is on its way, and a reader has its beginning.
+  void begin(std::uint8_t n) {
+    auto reader = read(n, 0, 100);
+    server.await(n);
+    REQUIRE(come(n, 100, reader));
+  }
   static Bytes numbers() {
     Bytes bytes(size);
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 7);
@@ -96,9 +102,7 @@ struct World {
 
 TEST_CASE("a part is there before the block") {
   World world;
-  auto first = world.read(1, 0, 100);
-  world.server.await(1);
-  CHECK(world.come(1, 100, first));
+  world.begin(1);
   auto later = world.read(1, 500, 100);
   world.arrivals.came(job(1).key, ByteView(world.content).first(599), size);
   CHECK(later.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout);
@@ -138,9 +142,7 @@ TEST_CASE("who reads on and on gets whole blocks where they come soon, else part
 
 TEST_CASE("a part that was given out of a damaged block is remembered") {
   World world;
-  auto first = world.read(1, 0, 100);
-  world.server.await(1);
-  CHECK(world.come(1, 100, first));
+  world.begin(1);
   auto rest = world.read(1, 900, 100);
   CHECK(rest.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout);
   CHECK_FALSE(world.arrivals.any_spoiled());
@@ -158,9 +160,7 @@ TEST_CASE("a part that was given out of a damaged block is remembered") {
 
 TEST_CASE("of more blocks than there is room for, one that nobody waits for is given up") {
   World world;
-  auto first = world.read(1, 0, 100);
-  world.server.await(1);
-  CHECK(world.come(1, 100, first));
+  world.begin(1);
   auto second = world.read(2, 0, 100);
   world.server.await(2);
   CHECK_FALSE(world.server.given_up(1));
